@@ -1,0 +1,50 @@
+# Each target makes its own virtual environment where there is none: Python 3.11 or later and make are enough.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test lint format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.installed  ## three real services, ten real requests, one ID each: how it looks
+	@$(BIN)/trackline demo $(ARGS)
+
+test: $(VENV)/.installed  ## all tests, with coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+lint: $(VENV)/.installed  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed  ## ruff's formatter and safe fixes
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.installed-bench  ## side by side with the peers (minutes); ARGS="--quick --parts A" for less
+	$(BIN)/python bench/bench.py $(ARGS)
+
+clean:  ## the virtual environment and everything that was made
+	rm -rf $(VENV) .coverage* bench/out dist
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "trackline needs Python 3.11 or later; '$(PYTHON)' is not. Say: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,httpx,zstd]' --group test --group lint
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed bench/requirements.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement bench/requirements.txt
+	@touch $@
