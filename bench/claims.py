@@ -1,0 +1,80 @@
+"""
+What we claim about speed, in one table, and whether one run bears it out.
+
+A claim is a ratio of two figures of the same run: microseconds differ from machine to machine and from day to day, ratios
+hardly do. A figure which is missing, because its peer could not be imported or gave a wrong answer, fails the claim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import part_a
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`ours` costs at most `at_most` times what `theirs` costs, in each of the places where part `part` measures both."""
+
+    part: str
+    ours: str
+    theirs: str
+    places: tuple[tuple[str, ...], ...]
+    at_most: float
+
+
+CLAIMS = (
+    Claim("A", "trackline", "asgi-correlation-id", (("raw", "no id"), ("fastapi", "no id")), at_most=0.5),
+    Claim("A", "trackline", "asgi-correlation-id", (("raw", "incoming id"), ("fastapi", "incoming id")), at_most=1.0),
+)
+
+# A part's figure(result, peer, *place): the smaller, the better, and None where there is none.
+FIGURES = {"A": part_a.figure}
+
+
+def verdicts(parts):
+    """Hold every claim about the parts that were run ({letter: result}) against their figures: one verdict a place."""
+    found = []
+    for claim in CLAIMS:
+        if claim.part not in parts:
+            continue
+        for place in claim.places:
+            ours = FIGURES[claim.part](parts[claim.part], claim.ours, *place)
+            theirs = FIGURES[claim.part](parts[claim.part], claim.theirs, *place)
+            # Below zero is noise: from such a figure no ratio follows.
+            ratio = ours / theirs if ours is not None and theirs is not None and theirs > 0 else None
+            found.append(
+                {
+                    "part": claim.part,
+                    "place": ", ".join(place),
+                    "ours": claim.ours,
+                    "ours_us": ours,
+                    "theirs": claim.theirs,
+                    "theirs_us": theirs,
+                    "ratio": ratio,
+                    "at_most": claim.at_most,
+                    "holds": ratio is not None and ratio <= claim.at_most,
+                }
+            )
+    return found
+
+
+def markdown(found):
+    """Return the verdicts as a table."""
+
+    def number(value):
+        return "not measured" if value is None else f"{value:.2f}"
+
+    lines = [
+        "### Claims: ratios within this run",
+        "",
+        "| part | where | ours µs | theirs µs | ratio | at most | |",
+        "|---|---|--:|--:|--:|--:|---|",
+    ]
+    for one in found:
+        lines.append(
+            f"| {one['part']} | {one['place']} | {one['ours']} {number(one['ours_us'])} "
+            f"| {one['theirs']} {number(one['theirs_us'])} | {number(one['ratio'])} | {one['at_most']} "
+            f"| {'holds' if one['holds'] else '**FAILS**'} |"
+        )
+    return "\n".join(lines)
