@@ -1,0 +1,112 @@
+"""The settings, checked: a wrong one raises ValueError at start-up and says the option, the value and what is allowed."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Scope = Mapping[str, Any]
+Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
+Exclude = Callable[[Scope], bool]
+
+DEFAULT_ID_HEADERS = ("X-Request-ID",)
+DEFAULT_RESPONSE_HEADERS = ("X-Request-ID", "X-Tracking-ID")
+
+_is_token = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+").fullmatch  # RFC 9110, section 5.6.2
+_RESERVED = {"traceparent", "tracestate", "baggage"}
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """How requests are tracked: what `trackline.install` and `TrackingMiddleware` take, checked when it is made."""
+
+    id_headers: Sequence[str] = DEFAULT_ID_HEADERS
+    response_headers: Sequence[str] = DEFAULT_RESPONSE_HEADERS
+    trust: Trust = "all"
+    exclude: Exclude | None = None
+    trusts: Callable[[Scope], bool] | None = field(init=False, repr=False, compare=False)
+    """Whether the caller of a scope is trusted; None where every caller is."""
+
+    def __post_init__(self) -> None:
+        for option in ("id_headers", "response_headers"):
+            object.__setattr__(self, option, header_names(option, getattr(self, option)))
+        if self.exclude is not None and not callable(self.exclude):
+            raise ValueError(f"exclude={self.exclude!r}: expected None or a callable which takes the ASGI scope")
+        object.__setattr__(self, "trusts", parse_trust(self.trust))
+
+
+def header_names(option: str, value: object) -> tuple[str, ...]:
+    """
+    Check a list of header names; the order is kept, a name that is there twice (in any case) counts once.
+
+    Raises ValueError where it is not a list, or a name is not one (RFC 9110, section 5.1), or one that Trace Context has taken.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise ValueError(f"{option}={value!r}: expected a list of header names, such as ('X-Request-ID',)")
+    names: dict[str, str] = {}
+    for name in value:
+        if not isinstance(name, str) or not _is_token(name):
+            raise ValueError(f"{option}={value!r}: {name!r} is not a header name (letters, digits and !#$%&'*+-.^_`|~)")
+        if name.lower() in _RESERVED:
+            raise ValueError(f"{option}={value!r}: {name!r} belongs to the trace context; expected a header of its own")
+        names.setdefault(name.lower(), name)
+    return tuple(names.values())
+
+
+def parse_trust(trust: object) -> Callable[[Scope], bool] | None:
+    """
+    Give the function that says whether the caller of a scope is trusted, or None where all are.
+
+    Networks are compared with ``scope["client"]``, the peer of the connection (or what the server makes of X-Forwarded-For, if it
+    was told to). No client's address, as over a Unix socket, is in no network. Raises ValueError for anything not allowed.
+    """
+    if trust == "all":
+        return None
+    if trust == "none":
+        return _nobody
+    if callable(trust):
+        return trust
+    if isinstance(trust, Sequence) and not isinstance(trust, str | bytes) and trust:
+        try:
+            return _Networks(tuple(ipaddress.ip_network(network) for network in trust))
+        except ValueError as error:
+            raise ValueError(f"trust={trust!r}: {error}; expected networks such as '10.0.0.0/8' or 'fd00::/8'") from None
+    raise ValueError(f"trust={trust!r}: expected 'all', 'none', a list of networks or a callable")
+
+
+def _nobody(_scope: Scope) -> bool:
+    return False
+
+
+class _Networks:
+    """Whether a client's address is in one of the networks. Addresses repeat, so answers are kept, up to a bound."""
+
+    _MAX_KEPT = 4096
+
+    def __init__(self, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> None:
+        self._networks = networks
+        self._kept: dict[str, bool] = {}
+
+    def __call__(self, scope: Scope) -> bool:
+        client = scope.get("client")
+        if not client:
+            return False
+        host = str(client[0])
+        known = self._kept.get(host)
+        if known is None:
+            known = self._contains(host)
+            if len(self._kept) < self._MAX_KEPT:
+                self._kept[host] = known
+        return known
+
+    def _contains(self, host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        # A dual-stack socket reports an IPv4 peer as ::ffff:10.0.0.1.
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any(candidate in network for network in self._networks for candidate in (address, mapped) if candidate)

@@ -1,0 +1,133 @@
+"""The place in a built Starlette stack where requests are tracked: outside of all, but inside of what makes the server span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import get_current_span
+from starlette._utils import is_async_callable
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.errors import ServerErrorMiddleware
+
+from trackline.context import IDENTITY, TRACKING_ID
+from trackline.middleware import TRACKED_KEY, TrackingMiddleware
+from trackline.request import holds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from trackline._asgi import ASGIApp, Message, Receive, Scope, Send
+
+    Stamp = Callable[[Message, bytes], Message]
+
+_CONTRIB = "opentelemetry.instrumentation.asgi"
+_STARLETTE = "starlette.middleware.opentelemetry"
+
+
+def enclose(stack: ASGIApp, options: dict[str, Any]) -> ASGIApp:
+    """
+    Put the tracking into a stack that Starlette (and contrib's instrumentation, if it was first) has built.
+
+    Where contrib's middleware is in it, go right inside of that: it has the application's ServerErrorMiddleware inside of it, so
+    nothing answers outside of us. Otherwise give an `Edge`. ``options`` are the keywords of `TrackingMiddleware`.
+    """
+    tracer = _find_tracer(stack)
+    if tracer is not None:
+        tracer.app = TrackingMiddleware(tracer.app, **options)
+        if type(tracer).__module__ == _CONTRIB:
+            return stack
+    if not isinstance(stack, ServerErrorMiddleware):
+        return TrackingMiddleware(stack, **options)  # somebody else has wrapped it: contrib would not go further either
+    return Edge(stack, options) if tracer is None else RelayingEdge(stack, options)
+
+
+def _find_tracer(stack: Any) -> Any:
+    """Find what makes the server span in a built stack: contrib's middleware, Starlette's own, or None."""
+    seen = set()
+    while stack is not None and id(stack) not in seen:
+        if type(stack).__name__ == "OpenTelemetryMiddleware" and type(stack).__module__ in (_CONTRIB, _STARLETTE):
+            return stack
+        seen.add(id(stack))
+        stack = getattr(stack, "app", None)
+    return None
+
+
+class Edge(TrackingMiddleware, ServerErrorMiddleware):
+    """
+    The tracking, outside of a Starlette stack, in the shape that contrib's FastAPIInstrumentor expects to find.
+
+    If contrib comes later, it takes this apart: it keeps only ``app``, ``handler`` and ``debug``, and puts its own middleware outside.
+    So the tracking is in ``app`` as well (which nobody calls until then), and ``handler`` puts the header on the 500, which is then
+    sent outside of ``app``. It also does what ``debug`` would: a debug page has the header too.
+    """
+
+    def __init__(self, stack: ServerErrorMiddleware, options: dict[str, Any]) -> None:
+        TrackingMiddleware.__init__(self, stack, **options)
+        ServerErrorMiddleware.__init__(self, TrackingMiddleware(stack.app, **options), handler=self._answer_error, debug=False)
+        self._stack = stack
+
+    async def _answer_error(self, request: Request, error: Exception) -> ASGIApp:
+        stack, response = self._stack, None
+        if stack.debug:
+            response = await run_in_threadpool(stack.debug_response, request, error)
+        elif stack.handler is None:
+            response = stack.error_response(request, error)
+        elif is_async_callable(stack.handler):
+            response = await stack.handler(request, error)
+        else:
+            response = await run_in_threadpool(stack.handler, request, error)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await response(scope, receive, _stamping(scope.get(TRACKED_KEY), self._stamp, send))
+
+        return answer
+
+
+class RelayingEdge(Edge):
+    """
+    The same for a stack that has Starlette's OpenTelemetryMiddleware somewhere in it, if nothing outside has made a span.
+
+    The identity is made inside of that middleware, where the trace ID is known. What is answered outside of it (an unhandled error, a
+    middleware that lets nobody through) gets its header here, and an identity if it has none yet.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or get_current_span().get_span_context().is_valid:
+            await super().__call__(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start" and (tracking_id := self._tracking_id_of(scope)) is not None:
+                message = self._stamp(message, tracking_id.encode("ascii"))
+            await send(message)
+
+        before = TRACKING_ID.get(), IDENTITY.get()
+        await self._stack(scope, receive, answer)
+        TRACKING_ID.set(before[0])
+        IDENTITY.set(before[1])
+
+    def _tracking_id_of(self, scope: Scope) -> str | None:
+        tracking_id: str | None = scope.get(TRACKED_KEY)
+        if tracking_id is None:
+            if self._exclude is not None and holds(self._exclude, scope, otherwise=False):
+                return None
+            tracking_id, _, identity = self._identify(scope)
+            scope[TRACKED_KEY] = tracking_id
+            IDENTITY.set(identity)
+        if TRACKING_ID.get() is None:  # a BaseHTTPMiddleware has a task of its own inside; the server's access log is written here
+            TRACKING_ID.set(tracking_id)
+        return tracking_id
+
+
+def _stamping(tracking_id: str | None, stamp: Stamp, send: Send) -> Send:
+    if tracking_id is None:
+        return send
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = stamp(message, tracking_id.encode("ascii"))
+        await send(message)
+
+    return answer
