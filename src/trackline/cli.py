@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 examples:
-  trackline find 7b1c9a52                  the story of one request, from ./logs
-  trackline find 7b1c9a52 /var/log/myapp   from another directory, and all that is below it
-  trackline find 7b1c9a52 --json | jq .    the lines themselves
-  trackline trace-id order-1742            the trace ID to look up in the tracing UI
+  trackline find 7b1c9a52                 the story of one request, from ./logs
+  trackline find 7b1c9a52 /var/log/myapp  from another directory, and below it
+  trackline find 7b1c9a52 --json | jq .   the lines themselves
+  trackline trace-id order-1742           what to look for in the tracing UI
 """
 _FIND = """\
 Search log files for the lines of one request and tell them in order of time,
@@ -83,7 +83,9 @@ def find(arguments: argparse.Namespace) -> int:
     elif lines:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         width = shutil.get_terminal_size((120, 24)).columns
-        sys.stdout.write(render_story(arguments.id, lines, width=width, color=wants_color(sys.stdout)))
+        story = render_story(arguments.id, lines, width=width, color=wants_color(sys.stdout))
+        # Row by row: under PYTHONUNBUFFERED one large write that breaks off half-way raises nothing.
+        sys.stdout.writelines(story.splitlines(keepends=True))
     if not lines:
         _complain(f"no line with the ID {printable(arguments.id)}")
         return 2 if not any(map(os.path.lexists, paths)) else 1

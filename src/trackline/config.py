@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path  # noqa: TC003  (a dataclass's annotation)
 from typing import Any, Literal
+from urllib.parse import unquote
 
 Scope = Mapping[str, Any]
 Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
 Exclude = Callable[[Scope], bool]
 
+SCHEMA_NAMES = ("ecs", "otel", "flat")
 DEFAULT_ID_HEADERS = ("X-Request-ID",)
 DEFAULT_RESPONSE_HEADERS = ("X-Request-ID", "X-Tracking-ID")
 
@@ -110,3 +115,55 @@ class _Networks:
         # A dual-stack socket reports an IPv4 peer as ::ffff:10.0.0.1.
         mapped = getattr(address, "ipv4_mapped", None)
         return any(candidate in network for network in self._networks for candidate in (address, mapped) if candidate)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How a process logs: what `trackline.setup_logging` takes, checked when it is made."""
+
+    service_name: str
+    level: int | str
+    schema: str
+    log_dir: Path
+    console: bool
+    file: bool
+    retention_days: int
+    max_queue_bytes: int = 64 * 1024 * 1024
+    resource: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "level", parse_level(self.level))
+        if self.schema not in SCHEMA_NAMES:
+            raise ValueError(f"schema={self.schema!r}: expected one of {', '.join(map(repr, SCHEMA_NAMES))}")
+        if not self.console and not self.file:
+            raise ValueError("console=False, file=False: expected at least one of them to be True")
+        for option, least in (("retention_days", 1), ("max_queue_bytes", 1024 * 1024)):
+            value = getattr(self, option)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{option}={value!r}: expected an integer of at least {least}")
+
+
+def parse_level(level: int | str) -> int:
+    """Give a level as a number. Raises ValueError for a name that logging does not know, and for what is neither."""
+    if isinstance(level, int) and not isinstance(level, bool) and level >= 0:
+        return level
+    known = logging.getLevelNamesMapping()
+    if isinstance(level, str) and level.upper() in known:
+        return known[level.upper()]
+    raise ValueError(f"level={level!r}: expected one of {', '.join(map(repr, known))}, or a number")
+
+
+def resource_from_env() -> dict[str, str]:
+    """
+    Give the resource's attributes as the environment has them: OTEL_RESOURCE_ATTRIBUTES, and OTEL_SERVICE_NAME, which wins.
+
+    A list of ``key=value``, percent-encoded, separated by commas (OTel, Resource SDK); what is no such pair is left out.
+    """
+    attributes = {}
+    for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, equals, value = pair.partition("=")
+        if equals and key.strip():
+            attributes[key.strip()] = unquote(value.strip().strip('"'))
+    if name := os.environ.get("OTEL_SERVICE_NAME", "").strip():
+        attributes["service.name"] = name
+    return attributes

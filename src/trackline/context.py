@@ -179,12 +179,12 @@ def _drive(context: Context, coroutine: Awaitable[R]) -> Generator[Any, Any, R]:
             try:
                 sent = yield awaited
             except GeneratorExit:
-                context.run(steps.close)  # type: ignore[attr-defined]
+                context.run(steps.close)
                 raise
             except BaseException as error:  # noqa: BLE001  (handed on to the coroutine, as `yield from` does)
-                resume = functools.partial(context.run, steps.throw, error)  # type: ignore[attr-defined]
+                resume = functools.partial(context.run, steps.throw, error)
             else:
-                resume = functools.partial(context.run, steps.send, sent)  # type: ignore[attr-defined]
+                resume = functools.partial(context.run, steps.send, sent)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 

@@ -65,19 +65,20 @@ class Edge(TrackingMiddleware, ServerErrorMiddleware):
 
     def __init__(self, stack: ServerErrorMiddleware, options: dict[str, Any]) -> None:
         TrackingMiddleware.__init__(self, stack, **options)
-        ServerErrorMiddleware.__init__(self, TrackingMiddleware(stack.app, **options), handler=self._answer_error, debug=False)
+        ServerErrorMiddleware.__init__(self, TrackingMiddleware(stack.app, **options), handler=self._answer_error, debug=False)  # type: ignore[arg-type]
         self._stack = stack
 
     async def _answer_error(self, request: Request, error: Exception) -> ASGIApp:
-        stack, response = self._stack, None
+        stack = self._stack
+        response: Any
         if stack.debug:
             response = await run_in_threadpool(stack.debug_response, request, error)
         elif stack.handler is None:
             response = stack.error_response(request, error)
-        elif is_async_callable(stack.handler):
-            response = await stack.handler(request, error)
         else:
-            response = await run_in_threadpool(stack.handler, request, error)
+            handler: Any = stack.handler
+            is_async = is_async_callable(handler)
+            response = await handler(request, error) if is_async else await run_in_threadpool(handler, request, error)
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             await response(scope, receive, _stamping(scope.get(TRACKED_KEY), self._stamp, send))

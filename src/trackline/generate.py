@@ -8,10 +8,10 @@ from random import getrandbits
 
 def new_trace_id() -> str:
     """
-    Make a trace ID, 32 lower-case hex digits, which is its own tracking ID (see `trackline.identity.is_trace_id`). Safe in any thread and after a fork.
+    Make a trace ID, 32 lower-case hex digits, which is its own tracking ID. Safe in any thread and after a fork.
 
-    128 bits of the process's random generator. One in eight looks like a UUID: its 13th digit is changed, never the 17th, so that the
-    low 64 bits stay uniformly random (Trace Context Level 2, section 3.2.2.3.1).
+    128 bits of the process's random generator. One in eight looks like a UUID (see `trackline.identity.is_trace_id`): its 13th digit
+    is changed, never the 17th, so that the low 64 bits stay uniformly random (Trace Context Level 2, section 3.2.2.3.1).
     """
     try:
         return _made.pop()

@@ -86,10 +86,7 @@ def is_trace_id(value: str) -> bool:
     A UUID is no trace ID because two of its low 64 bits are fixed, and ratio samplers decide by the low 64 bits.
     """
     return (
-        len(value) == 32
-        and not (value[16] in "89ab" and value[12] in "12345678")
-        and value != _ZERO
-        and _trace_id(value) is not None
+        len(value) == 32 and not (value[16] in "89ab" and value[12] in "12345678") and value != _ZERO and _trace_id(value) is not None
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from contextvars import Token
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from trackline.context import IDENTITY, TRACKING_ID
 from trackline.generate import new_trace_id
 from trackline.request import REQUEST_ID, RequestReader, holds
 from trackline.response import ResponseHeaders
+from trackline.startup import server_started
 from trackline.websocket import Handshake
 
 if TYPE_CHECKING:
@@ -56,12 +58,14 @@ class TrackingMiddleware:
         self._identify, self._wanted = reader.identify, reader.wanted
         self._stamp, self._special, self._keys = answers.stamp, answers.special, answers.keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912, PLR0915  (written out, see below)
         if (
             scope["type"] not in ("http", "websocket")
             or TRACKED_KEY in scope
             or (self._exclude is not None and holds(self._exclude, scope, otherwise=False))
         ):
+            if scope["type"] == "lifespan":
+                server_started()
             await self._next(scope, receive, send)
             return
 
@@ -135,8 +139,6 @@ async def _answer_failed(answer: Send) -> None:
     """Answer an unhandled error before the server does, which would leave out the header. Starlette does this by itself."""
     body = b"Internal Server Error"
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    try:
+    with contextlib.suppress(Exception):  # the client may be gone; the application's own error is what counts
         await answer({"type": "http.response.start", "status": 500, "headers": headers})
         await answer({"type": "http.response.body", "body": body})
-    except Exception:  # noqa: BLE001, S110  (the client may be gone; the application's own error is what counts)
-        pass

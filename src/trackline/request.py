@@ -41,8 +41,9 @@ class RequestReader:
         """
         Decide tracking ID (as text and as a header's value) and identity of a request; the application sees one X-Request-ID, that ID.
 
-        ``found`` are the headers that matter, where somebody has looked for them already. No identity (None) where the tracking ID says it all: it is a new trace ID. Changes ``scope["headers"]`` to a new list; the
-        scope is not copied, because what is outside of us reads from it what the router has put there (the route of a span).
+        ``found`` are the headers that matter, where somebody has looked for them already. No identity (None) where the tracking ID
+        says it all: it is a new trace ID. Changes ``scope["headers"]`` to a new list; the scope is not copied, because what is outside
+        of us reads from it what the router has put there (the route of a span).
         """
         headers: Headers = scope.get("headers") or ()
         if type(headers) is not list:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ class Handshake:
         """Answer a handshake whose application has raised, if nothing has answered it yet. Never raises."""
         if self._is_answered or not self._can_deny:
             return
-        try:
+        with contextlib.suppress(Exception):  # the client may be gone; the application's own error is what counts
             await self._deny(500, b"Internal Server Error")
-        except Exception:  # noqa: BLE001, S110  (the client may be gone; the application's own error is what counts)
-            pass
 
     async def _deny(self, status: int, body: bytes) -> None:
         self._is_answered = True

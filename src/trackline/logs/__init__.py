@@ -1,0 +1,1 @@
+"""From a LogRecord to a line, through a bounded queue, to one file a process."""

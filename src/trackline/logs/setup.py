@@ -1,0 +1,280 @@
+"""setup_logging for a process, setup_logger for one logger: the pieces put together, and taken apart at exit."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from trackline._version import __version__
+from trackline.config import LogSettings, resource_from_env
+from trackline.logs.console import Console
+from trackline.logs.files import LogFile
+from trackline.logs.handler import LineHandler, TrackingIDFilter
+from trackline.logs.queue import LineQueue
+from trackline.logs.schema import SCHEMAS, Resource
+from trackline.logs.servers import ServerLoggers
+from trackline.logs.writer import LogWriter
+from trackline.startup import on_startup
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from trackline.logs.writer import LogStats
+
+_OPENING_WIDTH = 1100  # bytes; shippers tell files apart by their first 1,000, and do not read shorter ones
+
+
+class Logging:
+    """The logging of a process, as `setup_logging` has set it up. A context manager, which closes it."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        self.settings = settings
+        self._handler = _make_handler(settings)
+        self._servers = ServerLoggers()
+        self._root_before: tuple[list[logging.Handler], int] | None = None
+
+    def _install(self) -> None:
+        root = logging.getLogger()
+        self._root_before = list(root.handlers), root.level
+        for handler in list(root.handlers):
+            if type(handler) is logging.StreamHandler:  # basicConfig's: the same lines again, without the ID
+                root.removeHandler(handler)
+        root.addHandler(self._handler)
+        root.setLevel(self.settings.level)
+        self._servers.take()
+        on_startup(self._servers.take)
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Have everything written that was logged before, within a number of seconds; says whether it was."""
+        return self._handler.writer.flush(timeout)
+
+    def stats(self) -> LogStats:
+        """Give what was written, dropped, and what waits, in this process."""
+        return self._handler.writer.stats()
+
+    def close(self, timeout: float = 5.0) -> int:
+        """
+        Write what waits, within a number of seconds, and put every logger back as it was; give the number of lines not written.
+
+        Safe to call twice.
+        """
+        global _process  # noqa: PLW0603  (a process has one root logger)
+        if self._root_before is not None:
+            root = logging.getLogger()
+            root.removeHandler(self._handler)
+            handlers, level = self._root_before
+            for handler in handlers:
+                if handler not in root.handlers:
+                    root.addHandler(handler)
+            root.setLevel(level)
+            self._servers.restore()
+            self._root_before = None
+        if _process is self:
+            _process = None
+        return self._handler.writer.close(timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+_process: Logging | None = None
+_loggers: dict[str, LineHandler] = {}
+
+
+def setup_logging(
+    service_name: str | None = None,
+    *,
+    level: int | str = "INFO",
+    schema: str = "ecs",
+    log_dir: str | os.PathLike[str] = "logs",
+    console: bool = True,
+    file: bool = True,
+    retention_days: int = 7,
+    max_queue_bytes: int = 64 * 1024 * 1024,
+) -> Logging:
+    """
+    Set up the logging of the whole process: every logger, the servers' own and their access logs, as JSON lines with the tracking ID.
+
+    Lines go through a bounded queue to one file a process in ``log_dir``, a new one each local midnight, kept for ``retention_days``,
+    and to standard output. Call it before or after the server has set up its own logging, in the module of the application.
+
+    - ``service_name``: by default OTEL_SERVICE_NAME, or ``service.name`` in OTEL_RESOURCE_ATTRIBUTES, or "app".
+    - ``level``: of the root logger, a name or a number.
+    - ``schema``: "ecs", "otel" or "flat".
+    - ``max_queue_bytes``: what may wait when the disk is slower than the application; beyond it lines are dropped and counted.
+
+    Returns a handle with ``flush``, ``stats`` and ``close``. A second call with the same settings gives the same handle; with others,
+    the first is closed. Raises ValueError where a setting is wrong, RuntimeError where the directory cannot be made.
+    """
+    global _process  # noqa: PLW0603
+    environment = resource_from_env()
+    settings = LogSettings(
+        service_name=service_name or environment.get("service.name") or "app",
+        level=level,
+        schema=schema,
+        log_dir=Path(log_dir).absolute(),
+        console=console,
+        file=file,
+        retention_days=retention_days,
+        max_queue_bytes=max_queue_bytes,
+        resource=tuple(sorted(environment.items())),
+    )
+    if _process is not None:
+        if _process.settings == settings:
+            return _process
+        _process.close()
+    _make_directory(settings)
+    _process = handle = Logging(settings)
+    handle._install()  # noqa: SLF001  (its own maker)
+    _flush_at_exit()
+    return handle
+
+
+def setup_logger(
+    name: str = "app",
+    level: int = logging.DEBUG,
+    enable_console: bool = True,
+    enable_file: bool = True,
+    log_dir: str | os.PathLike[str] = "logs",
+    rotate_days: int = 7,
+    *,
+    schema: str = "flat",
+) -> logging.Logger:
+    """
+    Set up one logger with a file of its own name, in the origin's format, and give it; one that is set up already, as it is.
+
+    Raises ValueError where both outputs are off, the level is not one of the five, or ``rotate_days`` is not a positive integer;
+    RuntimeError where the directory cannot be made.
+    """
+    settings = _logger_settings(name, level, enable_console, enable_file, log_dir, rotate_days, schema)
+    logger = logging.getLogger(name)
+    if name not in _loggers:
+        _make_directory(settings)
+        _attach(logger, settings)
+    return logger
+
+
+def close_log_queue(timeout: float = 5.0) -> None:
+    """
+    Write what waits of every logger that `setup_logger` has set up, and close their files; call it when the application ends.
+
+    A line that is logged afterwards opens its file again, so that nothing is lost.
+    """
+    for handler in list(_loggers.values()):
+        handler.writer.close(timeout)
+
+
+def lazy_logger() -> logging.Logger:
+    """Give the origin's singleton, the logger "app" in ``logs``: no file and no directory before its first line."""
+    logger = logging.getLogger("app")
+    if "app" not in _loggers:
+        _attach(logger, _logger_settings("app", logging.DEBUG, True, True, "logs", 7, "flat"))
+    return logger
+
+
+def _logger_settings(
+    name: str, level: Any, enable_console: bool, enable_file: bool, log_dir: str | os.PathLike[str], rotate_days: int, schema: str
+) -> LogSettings:
+    if not enable_console and not enable_file:
+        raise ValueError("enable_console=False, enable_file=False: expected at least one of them to be True")
+    if type(level) is not int or level not in (10, 20, 30, 40, 50):
+        raise ValueError(f"level={level!r}: expected logging.DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    if type(rotate_days) is not int or rotate_days <= 0:
+        raise ValueError(f"rotate_days={rotate_days!r}: expected a positive integer, a number of days")
+    return LogSettings(
+        service_name=name,
+        level=level,
+        schema=schema,
+        log_dir=Path(log_dir).absolute(),
+        console=enable_console,
+        file=enable_file,
+        retention_days=rotate_days,
+    )
+
+
+def _attach(logger: logging.Logger, settings: LogSettings) -> None:
+    handler = _make_handler(settings)
+    logger.setLevel(settings.level)
+    logger.propagate = False
+    logger.addFilter(TrackingIDFilter())
+    logger.addHandler(handler)
+    _loggers[logger.name] = handler
+    _flush_at_exit()
+
+
+def _make_handler(settings: LogSettings) -> LineHandler:
+    resource = Resource(settings.service_name, dict(settings.resource))
+    schema = SCHEMAS[settings.schema](resource)
+
+    def opening(path: Path) -> bytes:
+        facts = {
+            "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", ""),
+            "service": settings.service_name,
+            "pid": resource.pid,
+            "nonce": resource.nonce,
+            "schema": settings.schema,
+            "trackline": __version__,
+            "python": sys.version.split()[0],
+            "file": path.name,
+        }
+        return schema.notice("log-open", "the log of this process begins here", facts, _OPENING_WIDTH)
+
+    queue = LineQueue(max_bytes=settings.max_queue_bytes)
+    file = LogFile(settings.log_dir, settings.service_name, settings.retention_days, opening) if settings.file else None
+    writer = LogWriter(queue, schema, file, Console() if settings.console else None)
+    return LineHandler(schema, queue, writer)
+
+
+def _make_directory(settings: LogSettings) -> None:
+    if not settings.file:
+        return
+    try:
+        settings.log_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RuntimeError(f"log_dir={str(settings.log_dir)!r}: the directory cannot be made: {error}") from error
+
+
+def _close_everything(timeout: float = 5.0) -> None:
+    if _process is not None:
+        _process._handler.writer.close(timeout)  # noqa: SLF001
+    close_log_queue(timeout)
+
+
+_is_registered = False
+
+
+def _flush_at_exit() -> None:
+    """Have what waits written when the process ends by itself, by SIGTERM, or as a child of multiprocessing."""
+    global _is_registered  # noqa: PLW0603
+    if not _is_registered:
+        _is_registered = True
+        atexit.register(_close_everything)
+        if "multiprocessing.util" in sys.modules:
+            from multiprocessing.util import register_after_fork
+
+            register_after_fork(_loggers, _close_in_child)
+    # SIGINT raises KeyboardInterrupt and so ends in atexit; SIGTERM ends the process at once, unless somebody handles it. uvicorn
+    # handles it and sends it again, to whoever was there before, when it has shut down.
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    _close_everything(timeout=2.0)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _close_in_child(_: object) -> None:
+    from multiprocessing.util import Finalize
+
+    Finalize(None, _close_everything, exitpriority=0)

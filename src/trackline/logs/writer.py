@@ -1,0 +1,203 @@
+"""The one thread that takes lines from the queue to the file and to the console, and survives what happens to either."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trackline.logs.console import Console
+    from trackline.logs.files import LogFile
+    from trackline.logs.queue import LineQueue
+    from trackline.logs.schema import Schema
+
+_RETRY_SECONDS = 0.5
+_WARN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LogStats:
+    """What a process has logged so far, and what waits."""
+
+    written: int
+    """Lines that are in the file (or, with no file, on the console)."""
+    dropped: int
+    """Lines for which there was no room in the queue."""
+    queued: int
+    """Lines that wait to be written."""
+    queued_bytes: int
+    """Their size."""
+    errors: int
+    """Failed attempts to write; the lines waited and were tried again."""
+    path: Path | None
+    """The live file, once there is one."""
+
+
+class LogWriter:
+    """
+    Writes what is in a queue, in a daemon thread that starts with the first line, and anew in a forked child.
+
+    Lines that the file does not take (disk full, directory gone, no permission) wait in the queue, within its bound, and are tried
+    again; stderr says so once a minute. The console never makes the file wait for more than its reader does.
+    """
+
+    def __init__(self, queue: LineQueue, schema: Schema, file: LogFile | None, console: Console | None) -> None:
+        self._queue, self._schema, self._file, self._console = queue, schema, file, console
+        self._warned_at = -_WARN_SECONDS
+        self._renew()
+        _writers.add(self)
+
+    def _renew(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._writing = threading.RLock()
+        self._stop = threading.Event()
+        self._cycles = self._written = self._errors = 0
+
+    def renew_in_child(self) -> None:
+        """Begin anew after a fork: what waits, the file, its lock, and the thread are the parent's."""
+        self._queue.renew()
+        self._schema.resource.renew()
+        if self._file is not None:
+            self._file.close()
+        self._renew()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread is there."""
+        return self._thread is not None
+
+    def start(self) -> None:
+        """Start the thread, if it is not there; where none can be started any more (at exit), write on this one."""
+        if not self._starting.acquire(blocking=False):
+            return  # somebody is at it, perhaps ourselves: a signal handler or a warning may log from here
+        try:
+            if self._thread is None:
+                self._stop = threading.Event()
+                thread = threading.Thread(target=self._run, name="trackline-writer", daemon=True)
+                thread.start()
+                self._thread = thread
+        except RuntimeError:
+            self._drain()
+        finally:
+            self._starting.release()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Have everything written that was logged before, within a number of seconds; says whether it was."""
+        deadline = time.monotonic() + timeout
+        if self._thread is None:
+            return self._drain() if len(self._queue) else True
+        target = self._cycles + 2  # the cycle that runs now may have begun before
+        while len(self._queue) or self._cycles < target:
+            self._queue.wake()
+            if time.monotonic() >= deadline or not self._thread.is_alive():
+                return not len(self._queue)
+            time.sleep(0.002)  # and no lock or event: this is called from signal handlers
+        return True
+
+    def close(self, timeout: float = 5.0) -> int:
+        """
+        Write what waits and a closing line, close the file, end the thread; give the number of lines that could not be written.
+
+        Takes no longer than ``timeout`` seconds. A line that is logged afterwards starts it all again.
+        """
+        thread = self._thread
+        if thread is not None:
+            self._stop.set()
+            self._queue.wake()
+            thread.join(timeout)
+            if thread.is_alive():
+                self._complain(f"{len(self._queue)} lines were not written within {timeout:g} s")
+                return len(self._queue)
+            self._thread = None
+        elif len(self._queue):
+            self._drain()
+            self._finish()
+        return len(self._queue)
+
+    def stats(self) -> LogStats:
+        """Give the figures of this process."""
+        queue, file = self._queue, self._file
+        path = file.path if file else None
+        return LogStats(self._written, queue.dropped, len(queue), queue.bytes, self._errors, path)
+
+    def _run(self) -> None:
+        stop, file = self._stop, self._file
+        while not stop.is_set():
+            self._queue.wait(file.seconds_to_rollover() if file else 60.0)
+            if not self._drain():
+                stop.wait(_RETRY_SECONDS)
+        self._drain()
+        self._finish()
+
+    def _drain(self) -> bool:
+        """Write what is in the queue now; says whether all of it was taken."""
+        with self._writing:
+            try:
+                self._queue.unsaid(self._say_dropped)
+                remaining = len(self._queue)
+                while remaining > 0 and (batch := self._queue.take()):
+                    remaining -= len(batch)
+                    self._write(batch)
+                if self._file is not None:
+                    self._file.roll_over()
+            except OSError as error:
+                self._errors += 1
+                self._complain(f"cannot write {self._file.path if self._file else 'the log'}: {error}; the lines wait, up to a bound")
+                return False
+            finally:
+                self._cycles += 1
+            return True
+
+    def _write(self, batch: list[bytes]) -> None:
+        data = b"".join(batch)
+        if self._file is not None:
+            try:
+                self._file.write(data)
+            except OSError:
+                self._queue.put_back(batch)
+                raise
+        self._written += len(batch)
+        if self._console is not None:
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                self._console.write(data)
+
+    def _finish(self) -> None:
+        with self._writing:
+            if self._file is None:
+                return
+            if self._file.path is not None:
+                facts = {"lines": self._written, "dropped": self._queue.dropped, "unwritten": len(self._queue)}
+                with contextlib.suppress(OSError):
+                    self._file.write(self._schema.notice("log-close", "the log of this process ends here", facts))
+            self._file.close()
+
+    def _say_dropped(self, count: int) -> bytes:
+        return self._schema.notice("log-drop", f"{count} lines were dropped: the queue was full", {"dropped": count})
+
+    def _complain(self, what: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= _WARN_SECONDS:
+            self._warned_at = now
+            with contextlib.suppress(Exception):  # stderr may be closed; there is nowhere else to say it
+                print(f"trackline: {what}", file=sys.stderr)  # noqa: T201
+
+
+_writers: weakref.WeakSet[LogWriter] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for writer in list(_writers):
+        writer.renew_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
