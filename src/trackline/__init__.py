@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from trackline._version import __version__
+from trackline.carriers import extract, inject
 from trackline.context import TRACKING_ID, carry, get_tracking_id, use_tracking_id
 from trackline.install import install
 from trackline.logs.handler import JSONFormatter, TrackingIDFilter
@@ -22,7 +23,9 @@ __all__ = [
     "__version__",
     "carry",
     "close_log_queue",
+    "extract",
     "get_tracking_id",
+    "inject",
     "install",
     "logger",
     "setup_logger",
