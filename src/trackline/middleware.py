@@ -59,8 +59,9 @@ class TrackingMiddleware:
         self._stamp, self._special, self._keys = answers.stamp, answers.special, answers.keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912, PLR0915  (written out, see below)
+        kind = scope["type"]
         if (
-            scope["type"] not in ("http", "websocket")
+            (kind != "http" and kind != "websocket")  # noqa: PLR1714
             or TRACKED_KEY in scope
             or (self._exclude is not None and holds(self._exclude, scope, otherwise=False))
         ):
@@ -93,7 +94,6 @@ class TrackingMiddleware:
             await self._next(scope, receive, send)
             return
         is_started = False
-        stamp, special, keys = self._stamp, self._special, self._keys
 
         def answer(message: Message) -> Awaitable[None]:
             # No coroutine of our own: the messages of a body go straight to the server.
@@ -101,17 +101,18 @@ class TrackingMiddleware:
             if message["type"] == "http.response.start":
                 is_started = True
                 given = message.get("headers") or ()
+                special = self._special
                 for header in given:
                     if header[0].lower() in special:
-                        return send(stamp(message, value))
-                stamped = list(given)
-                for key in keys:
+                        return send(self._stamp(message, value))
+                stamped = [*given]
+                for key in self._keys:
                     stamped.append((key, value))  # noqa: PERF401  (faster for two)
                 message = {**message, "headers": stamped}
             return send(message)
 
-        if scope["type"] == "websocket":
-            answer = handshake = Handshake(scope, send, stamp, value)
+        if kind == "websocket":
+            answer = handshake = Handshake(scope, send, self._stamp, value)
         scope[TRACKED_KEY] = tracking_id
         tracking_token = TRACKING_ID.set(tracking_id)
         identity_token = None if identity is None else IDENTITY.set(identity)

@@ -34,6 +34,7 @@ class RequestReader:
     def __init__(self, settings: TrackingSettings) -> None:
         self._trusts = settings.trusts
         self._id_headers = tuple(name.lower().encode("ascii") for name in settings.id_headers)
+        self._is_plain = self._id_headers == (REQUEST_ID,) and settings.trusts is None
         self._other_id_headers = frozenset(self._id_headers) - {REQUEST_ID}
         self.wanted = frozenset((*self._id_headers, *TRACE_HEADERS, REQUEST_ID))
 
@@ -41,10 +42,13 @@ class RequestReader:
         """
         Decide tracking ID (as text and as a header's value) and identity of a request; the application sees one X-Request-ID, that ID.
 
-        ``found`` are the headers that matter, where somebody has looked for them already. No identity (None) where the tracking ID
-        says it all: it is a new trace ID. Changes ``scope["headers"]`` to a new list; the scope is not copied, because what is outside
-        of us reads from it what the router has put there (the route of a span).
+        ``found`` are the headers that matter, where somebody has looked for them already and there is no current span. No identity
+        (None) where the tracking ID says it all: it is a new trace ID. Changes ``scope["headers"]`` to a new list; the scope is not
+        copied, because what is outside of us reads from it what the router has put there (the route of a span).
         """
+        if found is not None and self._is_plain and (sent := _only_request_id(found)) is not None:
+            tracking_id = sent.decode("ascii")
+            return tracking_id, sent, Identity(tracking_id, None, found)
         headers: Headers = scope.get("headers") or ()
         if type(headers) is not list:
             headers = scope["headers"] = list(headers)  # ASGI allows any iterable, also one that can be read only once
@@ -113,6 +117,17 @@ class RequestReader:
         headers = list(scope.get("headers") or ())
         scope[CALLER_KEY] = [header for header in headers if header[0] in self.wanted]
         scope["headers"] = [header for header in headers if header[0] not in self.wanted]
+
+
+def _only_request_id(found: Found) -> bytes | None:
+    """Give the value of the one X-Request-ID, if it is usable: then the request is already as the application shall see it."""
+    sent = None
+    for name, value in found:
+        if name == REQUEST_ID:
+            if sent is not None:
+                return None
+            sent = value
+    return sent if sent is not None and is_usable(sent) else None
 
 
 def holds(question: Callable[[Scope], bool], scope: Scope, *, otherwise: bool) -> bool:
