@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import threading
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize, register_after_fork
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -258,10 +260,10 @@ def _flush_at_exit() -> None:
     if not _is_registered:
         _is_registered = True
         atexit.register(_close_everything)
-        if "multiprocessing.util" in sys.modules:
-            from multiprocessing.util import register_after_fork
-
-            register_after_fork(_loggers, _close_in_child)
+        # A child that multiprocessing forks leaves without atexit: it runs its own finalizers, and those it forgets at its start.
+        register_after_fork(_flush_at_exit, _close_in_child)
+        if parent_process() is not None:
+            _close_in_child(None)
     # SIGINT raises KeyboardInterrupt and so ends in atexit; SIGTERM ends the process at once, unless somebody handles it. uvicorn
     # handles it and sends it again, to whoever was there before, when it has shut down.
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -275,6 +277,4 @@ def _terminate(number: int, _frame: FrameType | None) -> None:
 
 
 def _close_in_child(_: object) -> None:
-    from multiprocessing.util import Finalize
-
     Finalize(None, _close_everything, exitpriority=0)
