@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from logging import LogRecord
+
+    Fields = dict[str, Any]
 
 _OTEL = {
     "client.address": "client.address",
@@ -18,24 +21,71 @@ _OTEL = {
 }
 
 
-def access_fields(record: LogRecord, *, otel: bool = False) -> dict[str, Any]:
-    """Give the ECS fields (or OTel's attributes) of a record of uvicorn's access log; an empty dict for any other record."""
-    args = record.args
-    if record.name != "uvicorn.access" or not isinstance(args, tuple) or len(args) != 5:
+def access_fields(record: LogRecord, *, otel: bool = False) -> Fields:
+    """
+    Give the ECS fields (or OTel's attributes) of a record of an access log; an empty dict for any other record. Never raises.
+
+    Those of uvicorn, hypercorn and granian; ``event.duration``, in nanoseconds, where the server has it (uvicorn has not).
+    """
+    read = _READERS.get(record.name)
+    if read is None:
         return {}
+    try:
+        fields = read(record.args)
+    except (KeyError, TypeError, ValueError):  # another version of the server, or somebody else who logs there
+        return {}
+    named = {_OTEL.get(field) if otel else field: value for field, value in fields.items() if value not in (None, "", "-")}
+    named.pop(None, None)  # OTel has no attribute for a duration: that is a span's
+    if not otel:
+        named["event.category"], named["event.type"] = ["web"], ["access"]
+    return named  # type: ignore[return-value]
+
+
+def _read_uvicorn(args: Any) -> Fields:
     client, method, target, version, status = args
     address, _, port = str(client).rpartition(":")
     path, _, query = str(target).partition("?")
-    fields: dict[str, Any] = {
-        "client.address": address or None,
+    return {
+        "client.address": address,
         "client.port": int(port) if port.isdigit() else None,
         "http.request.method": method,
         "url.path": path,
-        "url.query": query or None,
+        "url.query": query,
         "http.version": version,
         "http.response.status_code": status,
     }
-    named = {_OTEL[field] if otel else field: value for field, value in fields.items() if value is not None}
-    if not otel:
-        named["event.category"], named["event.type"] = ["web"], ["access"]
-    return named
+
+
+def _read_hypercorn(args: Mapping[str, Any]) -> Fields:
+    address, _, port = str(args["h"]).rpartition(":")
+    status = args["s"]  # "-" where the client was gone before the answer
+    return {
+        "client.address": address,
+        "client.port": int(port) if port.isdigit() else None,
+        "http.request.method": args["m"],
+        "url.path": args["U"],
+        "url.query": args["q"],
+        "http.version": args["H"] if args["H"] != "ws" else None,
+        "http.response.status_code": int(status) if status.isdigit() else None,
+        "event.duration": round(float(args["L"]) * 1e9),
+    }
+
+
+def _read_granian(args: Mapping[str, Any]) -> Fields:
+    is_request = args["method"] != "-"  # a WebSocket's line is written before it, and knows nothing of the time it takes
+    return {
+        "client.address": args["addr"],
+        "http.request.method": args["method"],
+        "url.path": args["path"],
+        "url.query": args["query_string"],
+        "http.version": args["protocol"].removeprefix("HTTP/"),
+        "http.response.status_code": args["status"],
+        "event.duration": round(args["dt_ms"] * 1e6) if is_request else None,
+    }
+
+
+_READERS: dict[str, Callable[[Any], Fields]] = {
+    "uvicorn.access": _read_uvicorn,
+    "hypercorn.access": _read_hypercorn,
+    "granian.access": _read_granian,
+}

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
+
+from trackline.context import IDENTITY, TRACKING_ID
+from trackline.identity import TRACE_HEADERS, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trackline._asgi import Scope
+
+_GRANIAN_ACCESS = "granian.access"
 _NAMES = (
     "uvicorn",
     "uvicorn.error",
@@ -17,8 +30,9 @@ _NAMES = (
     "hypercorn.error",
     "hypercorn.access",
     "_granian",
-    "granian.access",
+    _GRANIAN_ACCESS,
 )
+_TRACKED_KEY = "trackline.tracking_id"  # the middleware's, which is no module that logging may know
 
 
 @dataclass(slots=True)
@@ -28,27 +42,87 @@ class _Before:
 
 
 class ServerLoggers:
-    """Takes the servers' loggers over: no handlers of their own that write to a stream, up to the root logger. `restore` undoes it."""
+    """
+    Takes the servers' loggers over: no handlers of their own that write to a stream, up to the root logger. `restore` undoes it.
+
+    A server may configure its logging after us: uvicorn.run() after the import of the module, a gunicorn worker after its fork,
+    hypercorn at its first line. So each of these loggers has a filter which looks again before its record goes anywhere.
+    """
 
     def __init__(self) -> None:
         self._before: dict[str, _Before] = {}
+        self._filters: list[tuple[logging.Logger, Callable[[logging.LogRecord], bool]]] = []
 
     def take(self) -> None:
-        """Take over; again where a server has configured its logging since, as uvicorn.run() does after the import of the module."""
-        for name in _NAMES:
-            logger = logging.getLogger(name)
-            streams = [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
-            if logger.propagate and not streams:
-                continue
-            self._before.setdefault(name, _Before(list(logger.handlers), logger.propagate))
-            for handler in streams:
-                logger.removeHandler(handler)
-            logger.propagate = True
+        """Take over; again where a server has configured its logging since."""
+        loggers = [logging.getLogger(name) for name in _NAMES]
+        if not self._filters:
+            self._filters = [(logger, self._make_filter(logger)) for logger in loggers]
+            self._filters.append((logging.getLogger(_GRANIAN_ACCESS), _find_granian_request))
+            for logger, look in self._filters:
+                logger.addFilter(look)
+        for logger in loggers:
+            self._take(logger)
+
+    def _make_filter(self, logger: logging.Logger) -> Callable[[logging.LogRecord], bool]:
+        def look_again(_record: logging.LogRecord) -> bool:
+            above: logging.Logger | None = logger
+            while above is not None and above.parent is not None:
+                self._take(above)
+                above = above.parent
+            return True
+
+        return look_again
+
+    def _take(self, logger: logging.Logger) -> None:
+        streams = [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
+        if logger.propagate and not streams:
+            return
+        self._before.setdefault(logger.name, _Before(list(logger.handlers), logger.propagate))
+        for handler in streams:
+            logger.removeHandler(handler)
+        logger.propagate = True
 
     def restore(self) -> None:
         """Give them back as they were."""
+        for logger, look in self._filters:
+            logger.removeFilter(look)
+        self._filters.clear()
         for name, before in self._before.items():
             logger = logging.getLogger(name)
             logger.handlers = before.handlers
             logger.propagate = before.propagate
         self._before.clear()
+
+
+def _find_granian_request(record: logging.LogRecord) -> bool:
+    """
+    Give a line of granian's access log the ID of its request; as a filter, which lets everything pass.
+
+    Granian writes it in the task of the request, but after the application has returned, and with it our middleware. It passes on
+    nothing that names the request, so the scope is taken from its frame. What is set here ends with that task.
+    """
+    if TRACKING_ID.get() is not None:  # the application has raised
+        return True
+    scope = _granian_scope()
+    tracking_id = scope.get(_TRACKED_KEY) if scope else None
+    if not scope or not isinstance(tracking_id, str):
+        return True
+    if isinstance(get_tracer_provider(), ProxyTracerProvider):
+        TRACKING_ID.set(tracking_id)
+        IDENTITY.set(Identity(tracking_id, None, [header for header in scope["headers"] if header[0] in TRACE_HEADERS]))
+    else:  # the span has ended and nobody here knows its trace: no trace ID is better than a wrong one
+        record.tracking_id = tracking_id
+    return True
+
+
+def _granian_scope() -> Scope | None:
+    frame = sys._getframe(1)  # noqa: SLF001  (as logging does to find its caller)
+    for _ in range(12):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+        if frame.f_globals.get("__name__") == "granian.asgi":
+            scope = frame.f_locals.get("scope")
+            return scope if isinstance(scope, dict) else None
+    return None
