@@ -38,6 +38,7 @@ _TRACKED_KEY = "trackline.tracking_id"  # the middleware's, which is no module t
 @dataclass(slots=True)
 class _Before:
     handlers: list[logging.Handler]
+    removed: list[logging.Handler]
     propagate: bool
 
 
@@ -75,10 +76,10 @@ class ServerLoggers:
         return look_again
 
     def _take(self, logger: logging.Logger) -> None:
-        streams = [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
+        streams = streams_of(logger)
         if logger.propagate and not streams:
             return
-        self._before.setdefault(logger.name, _Before(list(logger.handlers), logger.propagate))
+        self._before[logger.name] = _Before(list(logger.handlers), streams, logger.propagate)
         for handler in streams:
             logger.removeHandler(handler)
         logger.propagate = True
@@ -90,9 +91,20 @@ class ServerLoggers:
         self._filters.clear()
         for name, before in self._before.items():
             logger = logging.getLogger(name)
-            logger.handlers = before.handlers
+            put_back(logger, before.handlers, before.removed)
             logger.propagate = before.propagate
         self._before.clear()
+
+
+def streams_of(logger: logging.Logger) -> list[logging.Handler]:
+    """Give a logger's handlers that write to a stream, and are nothing more: a file of the user's, or a test's capture, stays."""
+    return [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
+
+
+def put_back(logger: logging.Logger, before: list[logging.Handler], removed: list[logging.Handler]) -> None:
+    """Put handlers back where they were among the others, of which some may have come and some may have gone since."""
+    since = [handler for handler in logger.handlers if handler not in before]
+    logger.handlers = [handler for handler in before if handler in removed or handler in logger.handlers] + since
 
 
 def _find_granian_request(record: logging.LogRecord) -> bool:
