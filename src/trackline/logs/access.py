@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trackline.logs.fields import fit
+from trackline.logs.plain import text_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from logging import LogRecord
@@ -32,9 +35,10 @@ def access_fields(record: LogRecord, *, otel: bool = False) -> Fields:
         return {}
     try:
         fields = read(record.args)
-    except (KeyError, TypeError, ValueError):  # another version of the server, or somebody else who logs there
+    except (AttributeError, KeyError, TypeError, ValueError):  # another version of the server, or somebody else who logs there
         return {}
-    named = {_OTEL.get(field) if otel else field: value for field, value in fields.items() if value not in (None, "", "-")}
+    fitting = {field: fit(field, value) for field, value in fields.items()}
+    named = {_OTEL.get(field) if otel else field: value for field, value in fitting.items() if value not in (None, "", "-")}
     named.pop(None, None)  # OTel has no attribute for a duration: that is a span's
     if not otel:
         named["event.category"], named["event.type"] = ["web"], ["access"]
@@ -43,11 +47,11 @@ def access_fields(record: LogRecord, *, otel: bool = False) -> Fields:
 
 def _read_uvicorn(args: Any) -> Fields:
     client, method, target, version, status = args
-    address, _, port = str(client).rpartition(":")
-    path, _, query = str(target).partition("?")
+    address, _, port = text_of(client).rpartition(":")
+    path, _, query = text_of(target).partition("?")
     return {
         "client.address": address,
-        "client.port": int(port) if port.isdigit() else None,
+        "client.port": int(port) if port.isdecimal() else None,
         "http.request.method": method,
         "url.path": path,
         "url.query": query,
@@ -61,7 +65,7 @@ def _read_hypercorn(args: Mapping[str, Any]) -> Fields:
     status = args["s"]  # "-" where the client was gone before the answer
     return {
         "client.address": address,
-        "client.port": int(port) if port.isdigit() else None,
+        "client.port": int(port) if port.isdecimal() else None,
         "http.request.method": args["m"],
         "url.path": args["U"],
         "url.query": args["q"],

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from typing import TYPE_CHECKING
 
+from trackline._version import __version__
 from trackline.context import get_tracking_id
-from trackline.logs.schema import SCHEMAS, Resource
+from trackline.logs.console import Console
+from trackline.logs.files import LogFile
+from trackline.logs.queue import LineQueue
+from trackline.logs.resource import Resource
+from trackline.logs.schema import SCHEMAS
+from trackline.logs.writer import LogWriter
 
 if TYPE_CHECKING:
-    from trackline.logs.queue import LineQueue
+    from pathlib import Path
+
+    from trackline.config import LogSettings
     from trackline.logs.schema import Schema
-    from trackline.logs.writer import LogWriter
+
+_OPENING_WIDTH = 1100  # bytes; shippers tell files apart by their first 1,000, and do not read shorter ones
 
 
 class LineHandler(logging.Handler):
@@ -48,8 +59,11 @@ class LineHandler(logging.Handler):
         self.writer.flush()
 
     def close(self) -> None:
-        """Write what waits; logging calls this at exit."""
-        self.writer.close()
+        """Write what waits; at exit, close the file too. Logging calls this then, and where dictConfig replaces its handlers."""
+        if self.writer.is_exiting:
+            self.writer.close()
+        else:
+            self.writer.flush()
         super().close()
 
 
@@ -58,7 +72,10 @@ class TrackingIDFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Stamp the record; it always passes."""
-        record.tracking_id = get_tracking_id()
+        tracking_id = get_tracking_id()
+        # In a listener's thread there is none: the stamp of the caller's thread stays.
+        if tracking_id is not None or not hasattr(record, "tracking_id"):
+            record.tracking_id = tracking_id
         return True
 
 
@@ -78,3 +95,37 @@ class JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         return self._schema.line(record).decode("utf-8").removesuffix("\n")
+
+
+def make_handler(settings: LogSettings) -> LineHandler:
+    """Put the pieces together: schema, queue, file, console, writer. Opens nothing before the first line."""
+    resource = Resource(settings.service_name, dict(settings.resource))
+    schema = SCHEMAS[settings.schema](resource)
+
+    def opening(path: Path) -> bytes:
+        facts = {
+            "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", ""),
+            "service": settings.service_name,
+            "pid": resource.pid,
+            "nonce": resource.nonce,
+            "schema": settings.schema,
+            "trackline": __version__,
+            "python": sys.version.split()[0],
+            "file": path.name,
+        }
+        return schema.notice("log-open", "the log of this process begins here", facts, _OPENING_WIDTH)
+
+    queue = LineQueue(max_bytes=settings.max_queue_bytes)
+    file = LogFile(settings.log_dir, settings.service_name, settings.retention_days, opening) if settings.file else None
+    writer = LogWriter(queue, schema, file, Console() if settings.console else None)
+    return LineHandler(schema, queue, writer)
+
+
+def make_directory(settings: LogSettings) -> None:
+    """Make the directory of the log file, if there is to be one. Raises RuntimeError where that cannot be."""
+    if not settings.file:
+        return
+    try:
+        settings.log_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RuntimeError(f"log_dir={str(settings.log_dir)!r}: the directory cannot be made: {error}") from error

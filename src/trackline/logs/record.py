@@ -1,0 +1,143 @@
+"""What a LogRecord says, whoever made it and whatever is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import traceback
+from threading import local as thread_local
+from typing import Any
+
+from trackline.context import current_span_ids, get_tracking_id
+from trackline.logs.plain import Plain, text_of
+
+# What a LogRecord has of itself, and what others hang on to every record and we write by other names.
+_OWN = frozenset(
+    {
+        *("name", "msg", "args", "levelname", "levelno", "pathname", "filename", "module", "exc_info", "exc_text", "stack_info"),
+        *("lineno", "funcName", "created", "msecs", "relativeCreated", "thread", "threadName", "processName", "process", "taskName"),
+        *("message", "asctime", "tracking_id", "color_message"),
+        *("otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"),
+    }
+)
+_NAMES = ("funcName", "threadName", "processName")
+
+
+def is_sound(record: logging.LogRecord) -> bool:
+    """Say whether a record has what logging gives it, of the types that logging gives it."""
+    try:
+        return (
+            type(record.name) is str
+            and type(record.levelname) is str
+            and type(record.levelno) is int
+            and type(record.lineno) is int
+            and type(record.created) is float
+            and math.isfinite(record.created)
+            and type(record.filename) is str
+            and type(record.pathname) is str
+            and all(getattr(record, name) is None or type(getattr(record, name)) is str for name in _NAMES)
+            and hasattr(record, "msg")
+            and hasattr(record, "args")
+            and hasattr(record, "exc_info")
+            and hasattr(record, "exc_text")
+            and hasattr(record, "stack_info")
+        )
+    except AttributeError:
+        return False
+
+
+def mended(record: logging.LogRecord) -> logging.LogRecord:
+    """Give a sound record with everything that can be kept of one that is not."""
+    given = {text_of(key): value for key, value in list(vars(record).items())}
+    number, line, created = given.get("levelno"), given.get("lineno"), given.get("created")
+    made = logging.LogRecord(
+        text_of(given.get("name")),
+        int(number) if isinstance(number, int) else logging.INFO,
+        text_of(given.get("pathname") or given.get("filename") or ""),
+        int(line) if isinstance(line, int) else 0,
+        given.get("msg"),
+        None,
+        None,
+    )
+    made.args, made.exc_info = given.get("args"), given.get("exc_info")
+    for name in ("levelname", "filename", "exc_text", "stack_info", *_NAMES):
+        if (value := given.get(name)) is not None:
+            setattr(made, name, text_of(value))
+    if isinstance(created, int | float) and 0 <= created < 2**36:
+        made.created = float(created)
+    vars(made).update({key: value for key, value in given.items() if key not in vars(made)})
+    return made
+
+
+def now_in_context(record: logging.LogRecord | None = None) -> tuple[str | None, str | None, str | None, int | None]:
+    """
+    Give tracking ID, trace ID, span ID and trace flags of now.
+
+    Where there is no tracking ID now, that which a `TrackingIDFilter` has put on the record, in another thread perhaps.
+    """
+    tracking_id = get_tracking_id()
+    try:
+        trace_id, span_id, flags = current_span_ids()
+    except Exception:  # noqa: BLE001  (TRACKING_ID is the user's to set, to anything; so is the current span)
+        trace_id = span_id = flags = None
+    if tracking_id is None and record is not None and isinstance(stamped := getattr(record, "tracking_id", None), str):
+        tracking_id = stamped
+    if tracking_id is not None and type(tracking_id) is not str:
+        tracking_id = text_of(tracking_id)
+    return tracking_id, trace_id, span_id, flags
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Give the message with its arguments in it; where they do not fit (or raise), both as they are."""
+    try:
+        message = record.getMessage()
+    except Exception as error:  # noqa: BLE001  (arguments that do not fit, a __str__ or __format__ of the user's that raises)
+        return f"{text_of(record.msg)} {text_of(Plain().of(record.args))} [not formatted: {type(error).__name__}]"
+    return message if type(message) is str else text_of(message)
+
+
+def error_of(record: logging.LogRecord) -> tuple[str | None, str | None, str] | None:
+    """
+    Give type, message and stack trace of the record's exception, or None. The type is qualified, but for built-in ones.
+
+    Of a record that came from another process there may be the trace alone.
+    """
+    given: Any = record.exc_info
+    error = given[1] if isinstance(given, tuple) and len(given) == 3 else given
+    if not isinstance(error, BaseException):
+        return (None, None, text_of(record.exc_text)) if record.exc_text else None
+    kind = type(error)
+    trace = given[2] if isinstance(given, tuple) else error.__traceback__
+    try:
+        # Not record.exc_text: that is how somebody else's formatter had it, with its colours.
+        stack = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+    except Exception as failure:  # noqa: BLE001  (an exception of the user's whose own methods raise)
+        stack = f"<the traceback could not be formatted: {type(failure).__name__}>"
+    name, module = text_of(kind.__qualname__), text_of(kind.__module__)
+    return name if module in ("builtins", "__main__") else f"{module}.{name}", text_of(error), stack
+
+
+def extras_of(record: logging.LogRecord, tracking_id: str | None) -> list[tuple[str, Any]]:
+    """Give what the user passed in ``extra=``, in order; a ``tracking_id`` too, if it is not the line's."""
+    given = vars(record)
+    # list(): one step, so that another thread that changes the record meanwhile does no harm.
+    extras = [] if _OWN.issuperset(given) else [(text_of(key), value) for key, value in list(given.items()) if key not in _OWN]
+    other = given.get("tracking_id")
+    if other is not None and not (type(other) is str and other == tracking_id):
+        extras.append(("tracking_id", other))
+    return extras
+
+
+def utc(created: float, _kept: thread_local = thread_local()) -> str:  # noqa: B008  (one for all calls is what is meant)
+    """Give a time in UTC with microseconds: ``2026-11-22T14:40:01.123456Z``. The second's part is kept from call to call."""
+    second, micros = divmod(round(created * 1_000_000), 1_000_000)
+    kept: tuple[int, str] | None = getattr(_kept, "second", None)
+    if kept is None or kept[0] != second:  # one tuple: a signal handler may log between two assignments
+        kept = _kept.second = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+    return f"{kept[1]}.{micros:06d}Z"
+
+
+def local(created: float) -> str:
+    """Give a time as the origin writes it: local, with its offset, whole seconds: ``2025-11-29T21:07:09+0800``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(created))
