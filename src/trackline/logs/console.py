@@ -22,6 +22,8 @@ class Console:
         try:
             descriptor = stream.fileno()
         except (OSError, ValueError, AttributeError):  # a test's capture, a notebook
+            descriptor = None
+        if type(descriptor) is not int:
             stream.write(data.decode("utf-8", "replace"))
             stream.flush()
             return

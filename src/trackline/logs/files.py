@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 import time
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackline.logs.place import Place, is_free, safe_name
+from trackline.logs.place import Place, safe_name
+from trackline.logs.retention import delete_old
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MODE = 0o640
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class LogFile:
     """
     The file of this process: ``app.log``, renamed to ``app.log.2026-11-21`` at local midnight. Only the writer thread uses it.
 
-    Opened at the first line. ``write`` gives whole lines to write(2) in one call and raises OSError where that fails; what it has
-    written by then it knows, so the same lines may be given again. ``opening`` makes the line that each file opens with.
+    Opened at the first line, and again where somebody has moved or deleted it, or its directory. ``opening`` makes the line that each
+    file opens with.
     """
 
     def __init__(self, directory: Path, name: str, retention_days: int, opening: Callable[[Path], bytes]) -> None:
@@ -30,27 +32,32 @@ class LogFile:
         self._name = safe_name(name)
         self._retention_days = retention_days
         self._opening = opening
+        self._opening_line = b""
         self._place: Place | None = None
         self._descriptor: int | None = None
         self._next_rollover = 0.0
-        self._written_of_batch = 0
-        self.bytes_written = 0
 
     @property
     def path(self) -> Path | None:
         """The live file, once it is known."""
         return self._place.path if self._place else None
 
-    def write(self, data: bytes) -> None:
-        """Append whole lines; after an error, call again with the same."""
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a file to close."""
+        return self._descriptor is not None
+
+    def write(self, lines: list[bytes]) -> None:
+        """
+        Append whole lines: one call of the system for all of them, where it takes them all.
+
+        The lines that are in the file are gone from the list. Raises OSError where not all of them are, and half a line is gone from
+        the file: so the same list may be given again.
+        """
         descriptor = self._descriptor
-        if descriptor is None or (time.time() >= self._next_rollover and not self._written_of_batch):
+        if descriptor is None or time.time() >= self._next_rollover or not self._is_in_place(descriptor):
             descriptor = self._open()
-        while self._written_of_batch < len(data):
-            written = os.write(descriptor, data[self._written_of_batch :] if self._written_of_batch else data)
-            self._written_of_batch += written
-            self.bytes_written += written
-        self._written_of_batch = 0
+        _append(descriptor, lines)
 
     def seconds_to_rollover(self) -> float:
         """How long until the file of today is to be closed, at most a minute: clocks are set."""
@@ -58,60 +65,84 @@ class LogFile:
 
     def roll_over(self) -> None:
         """Close a file whose day is over, also when nothing is logged."""
-        if self._descriptor is not None and time.time() >= self._next_rollover and self._written_of_batch == 0:
+        if self._descriptor is not None and time.time() >= self._next_rollover:
             self._open()
 
     def close(self) -> None:
         """Close the file and give up its place."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        if self._place is not None:
-            self._place.release()
-            self._place = None
+        self._close_descriptor()
+        place, self._place = self._place, None
+        if place is not None:
+            place.release()
+
+    def forget(self) -> None:
+        """Close what a forked child has of its parent's file: the next line opens one of its own."""
+        self.close()
+        self._opening_line = b""
+
+    def _close_descriptor(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None  # first: a fork in between must not close it twice
+        if descriptor is not None:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        try:
+            return self._place is not None and os.path.samestat(os.fstat(descriptor), self._place.path.lstat())
+        except OSError:
+            return False
 
     def _open(self) -> int:
+        self._close_descriptor()
+        if self._place is not None and not self._place.is_held:
+            self.close()
         if self._place is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._place = Place(self._directory, self._name)
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
         path = self._place.path
-        today = datetime.now().astimezone().date()
-        try:
-            written_on = datetime.fromtimestamp(path.stat().st_mtime).astimezone().date()
-            if written_on < today and path.stat().st_size:
+        today = datetime.fromtimestamp(time.time()).astimezone().date()
+        # Where the name cannot be changed (a directory that is not ours, say) the file goes on: the lines matter more.
+        with suppress(OSError):
+            status = path.lstat()
+            written_on = datetime.fromtimestamp(status.st_mtime).astimezone().date()
+            if written_on < today and status.st_size:
                 path.rename(_free_name(path, written_on.isoformat()))
-        except FileNotFoundError:
-            pass
-        self._next_rollover = _midnight_after(today).timestamp()
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, _MODE)
+        descriptor = os.open(path, _FLAGS, _MODE)
+        try:
+            self._begin(descriptor, path)
+        except OSError:
+            os.close(descriptor)
+            raise
         self._descriptor = descriptor
-        opening = self._opening(path)
-        # A process that was killed may have left half a line: ours must not be glued to it.
-        os.write(descriptor, opening if _ends_on_newline(path) else b"\n" + opening)
-        self._delete_old()
+        self._next_rollover = _midnight_after(today).timestamp()
+        with suppress(OSError):
+            delete_old(self._directory, self._name, time.time() - self._retention_days * 86_400, path)
         return descriptor
 
-    def _delete_old(self) -> None:
-        """Delete what is older than the retention: rotated files of all processes of this name, and what dead ones left behind."""
-        oldest = time.time() - self._retention_days * 86_400
-        ours = re.compile(rf"{re.escape(self._name)}(-sp\d+|-\d+(-[0-9a-f]{{6}})?)?\.log(\.\d{{4}}-\d\d-\d\d(\.\d+)?(\.gz|\.zst)?)?")
-        for path in self._directory.iterdir():
-            if (match := ours.fullmatch(path.name)) is None or path == self.path:
-                continue
-            try:
-                if path.stat().st_mtime >= oldest:
-                    continue
-                lock = self._directory / f".{path.name.removesuffix('.log')}.lock"
-                if match[3]:
-                    path.unlink()
-                elif is_free(lock):
-                    path.unlink()
-                    lock.unlink(missing_ok=True)
-            except OSError:
-                continue  # somebody else deletes too, or may, and we may not
+    def _begin(self, descriptor: int, path: Path) -> None:
+        # Kept until it is in a file: it is counted, and a number that is missing says that a line is.
+        self._opening_line = self._opening_line or self._opening(path)
+        size = os.fstat(descriptor).st_size
+        # A process that was killed may have left half a line: ours must not be glued to it.
+        is_whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
+        _append(descriptor, [self._opening_line if is_whole else b"\n" + self._opening_line])
+        self._opening_line = b""
+
+
+def _append(descriptor: int, lines: list[bytes]) -> None:
+    data = b"".join(lines)
+    written = 0
+    try:
+        while written < len(data):
+            written += os.write(descriptor, data[written:] if written else data)
+        lines.clear()
+    except OSError:
+        whole = 0
+        while lines and len(lines[0]) <= written - whole:
+            whole += len(lines.pop(0))
+        if written > whole:
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - (written - whole))
+        raise
 
 
 def _midnight_after(today: date) -> datetime:
@@ -125,12 +156,3 @@ def _free_name(path: Path, day: str) -> Path:
         number += 1
         candidate = Path(f"{path}.{day}.{number}")
     return candidate
-
-
-def _ends_on_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        if not size:
-            return True
-        file.seek(size - 1)
-        return file.read(1) == b"\n"

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_LINES = 200_000
@@ -43,17 +43,19 @@ class LineQueue:
 
     def put(self, line: bytes, level: int) -> bool:
         """Append a line, or drop it and count it. Says whether it was taken."""
-        lines, size = self._lines, self._bytes + len(line)
-        if (size > self.max_bytes or len(lines) >= self.max_lines) and not (
-            level >= WARNING and size <= self.max_bytes * _HEADROOM and len(lines) < self.max_lines * _HEADROOM
+        lines, size = self._lines, len(line)
+        waiting = self._bytes + size
+        if (waiting > self.max_bytes or len(lines) >= self.max_lines) and not (
+            level >= WARNING and waiting <= self.max_bytes * _HEADROOM and len(lines) < self.max_lines * _HEADROOM
         ):
             with self._dropped_lock:
                 self.dropped += 1
                 self._unsaid += 1
             return False
         lines.append(line)
-        # No lock: under the GIL nothing comes between this read and this write, and the writer sets it right whenever it has all.
-        self._bytes += len(line)
+        # No lock: with no call in it, nothing comes between its read and its write under the GIL; the writer sets it right whenever it
+        # has all.
+        self._bytes += size
         if level > WARNING:
             self._wake.put(True)
         elif not self._is_waking:
@@ -71,9 +73,11 @@ class LineQueue:
             is_urgent = self._wake.get(timeout=seconds)
             while not is_urgent:
                 is_urgent = self._wake.get(timeout=_TICK)
+            while True:  # one turn is enough for however many errors there were
+                self._wake.get_nowait()
         except Empty:
             pass
-        self._is_waking = False
+        self._is_waking = False  # before the lines are taken: who comes later wakes again
 
     def take(self) -> list[bytes]:
         """Take the next lines, in order, as many as are to be written at once; an empty list where there is none."""
@@ -92,14 +96,11 @@ class LineQueue:
         self._lines.extendleft(reversed(batch))
         self._bytes += sum(map(len, batch))
 
-    def unsaid(self, say: Callable[[int], bytes]) -> None:
-        """Have it said in the log how many lines were dropped since it was last said, if any were."""
+    def take_unsaid(self) -> int:
+        """Give how many lines were dropped since this was last asked: it is to be said in the log."""
         with self._dropped_lock:
             count, self._unsaid = self._unsaid, 0
-        if count:
-            line = say(count)
-            self._lines.append(line)
-            self._bytes += len(line)
+        return count
 
     def __len__(self) -> int:
         return len(self._lines)
