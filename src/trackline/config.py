@@ -132,6 +132,8 @@ class LogSettings:
     resource: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.service_name, str) or not self.service_name:
+            raise ValueError(f"service_name={self.service_name!r}: expected the service's name, a text")
         object.__setattr__(self, "level", parse_level(self.level))
         if self.schema not in SCHEMA_NAMES:
             raise ValueError(f"schema={self.schema!r}: expected one of {', '.join(map(repr, SCHEMA_NAMES))}")

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
-import signal
-import sys
-import threading
-from multiprocessing import parent_process
-from multiprocessing.util import Finalize, register_after_fork
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from trackline._version import __version__
 from trackline.config import LogSettings, resource_from_env
-from trackline.logs.console import Console
-from trackline.logs.files import LogFile
-from trackline.logs.handler import LineHandler, TrackingIDFilter
-from trackline.logs.queue import LineQueue
-from trackline.logs.schema import SCHEMAS, Resource
-from trackline.logs.servers import ServerLoggers
-from trackline.logs.writer import LogWriter
+from trackline.logs.exit import flush_at_exit
+from trackline.logs.handler import LineHandler, TrackingIDFilter, make_directory, make_handler
+from trackline.logs.servers import ServerLoggers, put_back, streams_of
 from trackline.startup import on_startup
 
 if TYPE_CHECKING:
-    from types import FrameType
+    import os
 
     from trackline.logs.writer import LogStats
-
-_OPENING_WIDTH = 1100  # bytes; shippers tell files apart by their first 1,000, and do not read shorter ones
 
 
 class Logging:
@@ -37,20 +23,20 @@ class Logging:
 
     def __init__(self, settings: LogSettings) -> None:
         self.settings = settings
-        self._handler = _make_handler(settings)
+        self._handler = make_handler(settings)
         self._servers = ServerLoggers()
-        self._root_before: tuple[list[logging.Handler], int] | None = None
+        self._root_before: tuple[list[logging.Handler], list[logging.Handler], int] | None = None
 
     def _install(self) -> None:
         root = logging.getLogger()
-        self._root_before = list(root.handlers), root.level
-        for handler in list(root.handlers):
-            if type(handler) is logging.StreamHandler:  # basicConfig's: the same lines again, without the ID
-                root.removeHandler(handler)
+        streams = streams_of(root)  # basicConfig's: the same lines again, without the ID
+        self._root_before = list(root.handlers), streams, root.level
+        for handler in streams:
+            root.removeHandler(handler)
         root.addHandler(self._handler)
         root.setLevel(self.settings.level)
         self._servers.take()
-        on_startup(self._servers.take)
+        on_startup(_take_servers)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Have everything written that was logged before, within a number of seconds; says whether it was."""
@@ -70,10 +56,8 @@ class Logging:
         if self._root_before is not None:
             root = logging.getLogger()
             root.removeHandler(self._handler)
-            handlers, level = self._root_before
-            for handler in handlers:
-                if handler not in root.handlers:
-                    root.addHandler(handler)
+            before, removed, level = self._root_before
+            put_back(root, before, removed)
             root.setLevel(level)
             self._servers.restore()
             self._root_before = None
@@ -89,6 +73,13 @@ class Logging:
 
 
 _process: Logging | None = None
+
+
+def _take_servers() -> None:
+    if _process is not None:
+        _process._servers.take()  # noqa: SLF001  (of this module)
+
+
 _loggers: dict[str, LineHandler] = {}
 
 
@@ -130,14 +121,14 @@ def setup_logging(
         max_queue_bytes=max_queue_bytes,
         resource=tuple(sorted(environment.items())),
     )
+    if _process is not None and _process.settings == settings:
+        return _process
+    make_directory(settings)
     if _process is not None:
-        if _process.settings == settings:
-            return _process
         _process.close()
-    _make_directory(settings)
     _process = handle = Logging(settings)
     handle._install()  # noqa: SLF001  (its own maker)
-    _flush_at_exit()
+    flush_at_exit()
     return handle
 
 
@@ -157,10 +148,10 @@ def setup_logger(
     Raises ValueError where both outputs are off, the level is not one of the five, or ``rotate_days`` is not a positive integer;
     RuntimeError where the directory cannot be made.
     """
-    settings = _logger_settings(name, level, enable_console, enable_file, log_dir, rotate_days, schema)
     logger = logging.getLogger(name)
-    if name not in _loggers:
-        _make_directory(settings)
+    settings = _logger_settings(logger.name, level, enable_console, enable_file, log_dir, rotate_days, schema)
+    if logger.name not in _loggers:
+        make_directory(settings)
         _attach(logger, settings)
     return logger
 
@@ -204,77 +195,10 @@ def _logger_settings(
 
 
 def _attach(logger: logging.Logger, settings: LogSettings) -> None:
-    handler = _make_handler(settings)
+    handler = make_handler(settings)
     logger.setLevel(settings.level)
     logger.propagate = False
     logger.addFilter(TrackingIDFilter())
     logger.addHandler(handler)
     _loggers[logger.name] = handler
-    _flush_at_exit()
-
-
-def _make_handler(settings: LogSettings) -> LineHandler:
-    resource = Resource(settings.service_name, dict(settings.resource))
-    schema = SCHEMAS[settings.schema](resource)
-
-    def opening(path: Path) -> bytes:
-        facts = {
-            "host": os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", ""),
-            "service": settings.service_name,
-            "pid": resource.pid,
-            "nonce": resource.nonce,
-            "schema": settings.schema,
-            "trackline": __version__,
-            "python": sys.version.split()[0],
-            "file": path.name,
-        }
-        return schema.notice("log-open", "the log of this process begins here", facts, _OPENING_WIDTH)
-
-    queue = LineQueue(max_bytes=settings.max_queue_bytes)
-    file = LogFile(settings.log_dir, settings.service_name, settings.retention_days, opening) if settings.file else None
-    writer = LogWriter(queue, schema, file, Console() if settings.console else None)
-    return LineHandler(schema, queue, writer)
-
-
-def _make_directory(settings: LogSettings) -> None:
-    if not settings.file:
-        return
-    try:
-        settings.log_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RuntimeError(f"log_dir={str(settings.log_dir)!r}: the directory cannot be made: {error}") from error
-
-
-def _close_everything(timeout: float = 5.0) -> None:
-    if _process is not None:
-        _process._handler.writer.close(timeout)  # noqa: SLF001
-    close_log_queue(timeout)
-
-
-_is_registered = False
-
-
-def _flush_at_exit() -> None:
-    """Have what waits written when the process ends by itself, by SIGTERM, or as a child of multiprocessing."""
-    global _is_registered  # noqa: PLW0603
-    if not _is_registered:
-        _is_registered = True
-        atexit.register(_close_everything)
-        # A child that multiprocessing forks leaves without atexit: it runs its own finalizers, and those it forgets at its start.
-        register_after_fork(_flush_at_exit, _close_in_child)
-        if parent_process() is not None:
-            _close_in_child(None)
-    # SIGINT raises KeyboardInterrupt and so ends in atexit; SIGTERM ends the process at once, unless somebody handles it. uvicorn
-    # handles it and sends it again, to whoever was there before, when it has shut down.
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
-
-
-def _terminate(number: int, _frame: FrameType | None) -> None:
-    _close_everything(timeout=2.0)
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def _close_in_child(_: object) -> None:
-    Finalize(None, _close_everything, exitpriority=0)
+    flush_at_exit()
