@@ -88,7 +88,7 @@ def test_targets(targets, host, port, is_allowed):
 
 @pytest.mark.parametrize("targets", ["intern", None, 5, [5], [""]])
 def test_wrong_targets_raise(targets):
-    with pytest.raises(ValueError, match="targets=.*expected 'internal', 'all'"):
+    with pytest.raises(ValueError, match=r"targets=.*expected 'internal', 'all'"):
         parse_targets(targets)
 
 

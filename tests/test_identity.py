@@ -109,7 +109,9 @@ def test_usable(value):
     assert is_usable(value.encode())
 
 
-@pytest.mark.parametrize("value", ["", "a" * 129, "a b", "a\n", "\n", "a\r\nSet-Cookie: b", "ä", "a\0", 'a"', "<b>", "a\\b", "{}", "a%20"])
+@pytest.mark.parametrize(
+    "value", ["", "a" * 129, "a b", "a\n", "\n", "a\r\nSet-Cookie: b", "ä", "a\0", 'a"', "<b>", "a\\b", "{}", "a%20"]
+)
 def test_not_usable(value):
     assert not is_usable(value)
     assert not is_usable(value.encode())
