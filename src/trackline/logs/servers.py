@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from trackline._asgi import Scope
 
-_GRANIAN_ACCESS = "granian.access"
 _NAMES = (
     "uvicorn",
     "uvicorn.error",
@@ -30,8 +29,10 @@ _NAMES = (
     "hypercorn.error",
     "hypercorn.access",
     "_granian",
-    _GRANIAN_ACCESS,
+    "granian.access",
 )
+# Whose access lines may be written where the context is not the request's, and what the scope is called there.
+_OUTSIDE = {"granian.access": ("granian.asgi", "scope"), "hypercorn.access": ("hypercorn.logging", "request")}
 _TRACKED_KEY = "trackline.tracking_id"  # the middleware's, which is no module that logging may know
 
 
@@ -59,7 +60,7 @@ class ServerLoggers:
         loggers = [logging.getLogger(name) for name in _NAMES]
         if not self._filters:
             self._filters = [(logger, self._make_filter(logger)) for logger in loggers]
-            self._filters.append((logging.getLogger(_GRANIAN_ACCESS), _find_granian_request))
+            self._filters += [(logging.getLogger(name), _find_request) for name in _OUTSIDE]
             for logger, look in self._filters:
                 logger.addFilter(look)
         for logger in loggers:
@@ -107,34 +108,34 @@ def put_back(logger: logging.Logger, before: list[logging.Handler], removed: lis
     logger.handlers = [handler for handler in before if handler in removed or handler in logger.handlers] + since
 
 
-def _find_granian_request(record: logging.LogRecord) -> bool:
+def _find_request(record: logging.LogRecord) -> bool:
     """
-    Give a line of granian's access log the ID of its request; as a filter, which lets everything pass.
+    Give a line of an access log the ID of its request where the context has none; as a filter, which lets everything pass.
 
-    Granian writes it in the task of the request, but after the application has returned, and with it our middleware. It passes on
-    nothing that names the request, so the scope is taken from its frame. What is set here ends with that task.
+    Granian writes it when the application has returned, and our middleware with it; hypercorn, where a client is gone before the answer
+    is complete, in the task of the connection. They pass on nothing that names the request, so its scope is taken from their frame.
     """
-    if TRACKING_ID.get() is not None:  # the application has raised
+    if TRACKING_ID.get() is not None:
         return True
-    scope = _granian_scope()
+    scope = _find_scope(*_OUTSIDE[record.name])
     tracking_id = scope.get(_TRACKED_KEY) if scope else None
     if not scope or not isinstance(tracking_id, str):
         return True
-    if isinstance(get_tracer_provider(), ProxyTracerProvider):
+    record.tracking_id = tracking_id
+    # The trace as well, where nothing else can run in this context any more and no span of an SDK's has said which one it is.
+    if record.name == "granian.access" and isinstance(get_tracer_provider(), ProxyTracerProvider):
         TRACKING_ID.set(tracking_id)
         IDENTITY.set(Identity(tracking_id, None, [header for header in scope["headers"] if header[0] in TRACE_HEADERS]))
-    else:  # the span has ended and nobody here knows its trace: no trace ID is better than a wrong one
-        record.tracking_id = tracking_id
     return True
 
 
-def _granian_scope() -> Scope | None:
+def _find_scope(module: str, name: str) -> Scope | None:
     frame = sys._getframe(1)  # noqa: SLF001  (as logging does to find its caller)
     for _ in range(12):
         if frame.f_back is None:
             return None
         frame = frame.f_back
-        if frame.f_globals.get("__name__") == "granian.asgi":
-            scope = frame.f_locals.get("scope")
+        if frame.f_globals.get("__name__") == module:
+            scope = frame.f_locals.get(name)
             return scope if isinstance(scope, dict) else None
     return None
