@@ -1,1 +1,1 @@
-"""`trackline demo`: three real services, and the stories of real requests through them."""
+"""`trackline demo`: three real services, ten real requests through them, and the story of each, found again in the log files."""
