@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackline.config import DEFAULT_ID_HEADERS, DEFAULT_RESPONSE_HEADERS, TrackingSettings
-from trackline.request import RequestReader
+from trackline.request import RequestReader, holds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trackline.config import Exclude, Trust
 
 _INSTALLED = "_trackline"
+_GUARDED = "_trackline_guarded"
 
 
 def install(
@@ -44,49 +45,78 @@ def install(
     Raises ValueError where a setting is wrong, TypeError where ``app`` is no Starlette application (wrap those in
     `TrackingMiddleware`), RuntimeError where it has begun to serve.
     """
-    options: dict[str, Any] = {
-        "id_headers": id_headers,
-        "response_headers": response_headers,
-        "trust": trust,
-        "exclude": exclude,
-    }
-    settings = TrackingSettings(**options)
-    build = getattr(app, "build_middleware_stack", None)
-    if build is None:
+    track = {"id_headers": id_headers, "response_headers": response_headers, "trust": trust, "exclude": exclude}
+    _install(app, track, openapi=openapi, problem_details=problem_details, is_default=False)
+
+
+def install_default(app: Starlette, *, openapi: bool = True, problem_details: bool = False, **track: Any) -> None:
+    """Install for somebody who has written no `install`: one that the application calls itself, now or later, wins."""
+    _install(app, track, openapi=openapi, problem_details=problem_details, is_default=True)
+
+
+class _Installation:
+    """What is installed in an application; read when its stack is built, so that a later call may still change it."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.build = app.build_middleware_stack
+        self.is_default = True
+
+    def configure(self, track: dict[str, Any], *, openapi: bool, problem_details: bool, is_default: bool) -> None:
+        settings = TrackingSettings(**track)
+        self.is_default, self.has_document, self.has_problems = is_default, openapi, problem_details
+        self.settings = settings
+        self.reader = RequestReader(settings)
+
+
+def _install(app: Starlette, track: dict[str, Any], *, openapi: bool, problem_details: bool, is_default: bool) -> None:
+    if getattr(app, "build_middleware_stack", None) is None:
         raise TypeError(f"install(app={app!r}): expected a FastAPI or Starlette application; for others: TrackingMiddleware(app)")
-    if getattr(app, _INSTALLED, False):
+    installed: _Installation | None = getattr(app, _INSTALLED, None)
+    if installed is not None and (is_default or not installed.is_default):
+        TrackingSettings(**track)  # changes nothing, but is not silent about what is wrong
         return
     if app.middleware_stack is not None:
         raise RuntimeError("install(app): the application has begun to serve; call it before the first request")
+    installation = installed or _Installation(app)
+    installation.configure(track, openapi=openapi, problem_details=problem_details, is_default=is_default)
+    if installed is None:
+        setattr(app, _INSTALLED, installation)
 
-    if problem_details:
-        from trackline.problem import add_handlers
+        def build_middleware_stack() -> ASGIApp:
+            return _build(app, installation)
+
+        app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+    _document_headers(app, installation)
+    if installation.settings.trusts is not None and not hasattr(type(app), _GUARDED):
+        _guard(app, installation)
+
+
+def _build(app: Starlette, installation: _Installation) -> ASGIApp:
+    from trackline.edge import enclose
+
+    if installation.has_problems:
+        from trackline.problem import add_handlers  # now, when all handlers of the application's own are known
 
         add_handlers(app)
-    has_document = openapi and hasattr(app, "openapi")
-    if has_document:
-        _document_headers(app, settings)
-
-    def build_middleware_stack() -> ASGIApp:
-        from trackline.edge import enclose
-
-        if has_document:
-            _document_headers(app, settings)  # the application may have been given an `openapi` of its own since
-        return enclose(build(), options)
-
-    if settings.trusts is not None:
-        _guard(app, settings)
-    setattr(app, _INSTALLED, True)
-    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+    _document_headers(app, installation)  # the application may have been given an `openapi` of its own since
+    settings = installation.settings
+    options = {
+        "id_headers": settings.id_headers,
+        "response_headers": settings.response_headers,
+        "trust": settings.trust,
+        "exclude": settings.exclude,
+    }
+    return enclose(installation.build(), options)
 
 
-def _document_headers(app: Starlette, settings: TrackingSettings) -> None:
-    from trackline.openapi import document_headers
+def _document_headers(app: Starlette, installation: _Installation) -> None:
+    if hasattr(app, "openapi"):
+        from trackline.openapi import document_headers
 
-    document_headers(app, settings)
+        document_headers(app, lambda: installation.settings if installation.has_document else None)
 
 
-def _guard(app: Starlette, settings: TrackingSettings) -> None:
+def _guard(app: Starlette, installation: _Installation) -> None:
     """
     Take the IDs of callers who are not trusted off the request before anything else sees it.
 
@@ -94,10 +124,11 @@ def _guard(app: Starlette, settings: TrackingSettings) -> None:
     application's ``__call__`` is outside of that, and Python looks it up on the class.
     """
     plain = type(app)
-    reader = RequestReader(settings)
 
     async def guarded(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:
-        reader.hide_untrusted(scope)
+        exclude = installation.settings.exclude
+        if exclude is None or not holds(exclude, scope, otherwise=False):
+            installation.reader.hide_untrusted(scope)
         await plain.__call__(self, scope, receive, send)
 
     names = {
@@ -105,5 +136,6 @@ def _guard(app: Starlette, settings: TrackingSettings) -> None:
         "__module__": plain.__module__,
         "__qualname__": plain.__qualname__,
         "__doc__": plain.__doc__,
+        _GUARDED: True,
     }
     app.__class__ = type(plain.__name__, (plain,), names)

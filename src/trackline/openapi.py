@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from trackline.identity import MAX_LENGTH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trackline.config import TrackingSettings
 
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace", "query"})
@@ -15,8 +17,12 @@ _DOCUMENTED = "_trackline_documented"
 _SCHEMA = {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "pattern": r"^[A-Za-z0-9\-._~:/+=@|;,]+$"}
 
 
-def document_headers(app: Any, settings: TrackingSettings) -> None:
-    """Let ``app.openapi()`` list the request and response headers, also where the application has an ``openapi`` of its own."""
+def document_headers(app: Any, settings: Callable[[], TrackingSettings | None]) -> None:
+    """
+    Let ``app.openapi()`` list the request and response headers, also where the application has an ``openapi`` of its own.
+
+    ``settings`` is asked each time; None leaves the document as it is.
+    """
     original = app.openapi
     if getattr(original, _DOCUMENTED, False):
         return
@@ -24,7 +30,8 @@ def document_headers(app: Any, settings: TrackingSettings) -> None:
     @functools.wraps(original)
     def openapi() -> dict[str, Any]:
         document: dict[str, Any] = original()
-        add_headers(document, settings)
+        if (current := settings()) is not None:
+            add_headers(document, current)
         return document
 
     setattr(openapi, _DOCUMENTED, True)

@@ -1,0 +1,93 @@
+"""The settings as the environment has them, for set-ups in which no line of code is ours. Nothing is read at import."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable: the option that it sets, of what, and how its text is read."""
+
+    name: str
+    option: str
+    of: str
+    read: Callable[[str], Any]
+    shape: str
+
+    def value(self, environ: Mapping[str, str]) -> Any:
+        """Give the option's value, or None where the variable is not set or empty. Raises ValueError where its text is wrong."""
+        text = environ.get(self.name, "").strip()
+        if not text:
+            return None
+        try:
+            return self.read(text)
+        except ValueError:
+            raise ValueError(f"{self.name}={text!r}: expected {self.shape}") from None
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _flag(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("true", "1", "yes", "on"):
+        return True
+    if lowered in ("false", "0", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _word_or_names(*words: str) -> Callable[[str], Any]:
+    return lambda text: text if text in words else _names(text)
+
+
+def _paths(text: str) -> Callable[[Mapping[str, Any]], bool]:
+    patterns = _names(text)
+
+    def is_excluded(scope: Mapping[str, Any]) -> bool:
+        path = scope.get("path", "")
+        return any(fnmatchcase(path, pattern) for pattern in patterns)
+
+    return is_excluded
+
+
+INSTALL, LOGGING, CLIENTS = "install", "setup_logging", "clients"
+
+VARIABLES = (
+    Variable("TRACKLINE_ID_HEADERS", "id_headers", INSTALL, _names, "names of headers, separated by commas"),
+    Variable("TRACKLINE_RESPONSE_HEADERS", "response_headers", INSTALL, _names, "names of headers, separated by commas"),
+    Variable("TRACKLINE_TRUST", "trust", INSTALL, _word_or_names("all", "none"), "all, none, or networks, separated by commas"),
+    Variable("TRACKLINE_EXCLUDE", "exclude", INSTALL, _paths, "paths, with * for anything, separated by commas"),
+    Variable("TRACKLINE_OPENAPI", "openapi", INSTALL, _flag, "true or false"),
+    Variable("TRACKLINE_PROBLEM_DETAILS", "problem_details", INSTALL, _flag, "true or false"),
+    Variable("TRACKLINE_LOGS", "enabled", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_LOG_LEVEL", "level", LOGGING, str, "a level's name"),
+    Variable("TRACKLINE_LOG_SCHEMA", "schema", LOGGING, str, "ecs, otel or flat"),
+    Variable("TRACKLINE_LOG_DIR", "log_dir", LOGGING, str, "a directory"),
+    Variable("TRACKLINE_LOG_CONSOLE", "console", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_LOG_FILE", "file", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_LOG_RETENTION_DAYS", "retention_days", LOGGING, int, "a number of days"),
+    Variable("TRACKLINE_LOG_MAX_QUEUE_BYTES", "max_queue_bytes", LOGGING, int, "a number of bytes"),
+    Variable("TRACKLINE_TARGETS", "targets", CLIENTS, _word_or_names("internal", "all"), "internal, all, or hosts and networks"),
+)
+"""All of them; docs/opentelemetry.md has the same table."""
+
+
+def from_env(of: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """
+    Give the options that the environment sets, as keywords of ``install``, ``setup_logging`` or the clients' ``instrument``.
+
+    What is not set is not there, so that its default holds. Raises ValueError where a text cannot be read: variable, text, what is
+    allowed; what an option itself allows is said by whoever takes it.
+    """
+    environ = os.environ if environ is None else environ
+    found = {variable.option: variable.value(environ) for variable in VARIABLES if variable.of == of}
+    return {option: value for option, value in found.items() if value is not None}
