@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
+from trackline.config import TrackingSettings
 from trackline.environment import CLIENTS, INSTALL, LOGGING, from_env
 from trackline.install import install_default
 from trackline.logs.setup import setup_logging
@@ -28,7 +30,7 @@ class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     Has every FastAPI and Starlette application tracked from its making, clients pass the ID on, and, if asked to, sets up logging.
 
     Settings come from the environment (`trackline.environment.VARIABLES`). It never raises: an instrumentor that does ends all of
-    OpenTelemetry's instrumentation. A wrong setting is an error in the log, and that part is left out. ``uninstrument`` gives
+    OpenTelemetry's instrumentation. A wrong setting is said on stderr, and that part is left out. ``uninstrument`` gives
     everything back; applications that were made meanwhile stay tracked.
     """
 
@@ -43,7 +45,8 @@ class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             try:
                 part()
             except Exception as error:  # noqa: BLE001  (see above)
-                _log.error("trackline: %s", error, exc_info=not isinstance(error, ValueError))
+                # OTel has put a handler of its own on the root logger by now: what goes there is not seen where it starts.
+                print(f"trackline: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
 
     def _uninstrument(self, **_: Any) -> None:
         for module, name in _APPLICATIONS:
@@ -59,6 +62,7 @@ class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     @staticmethod
     def _instrument_applications() -> None:
         options = from_env(INSTALL)
+        TrackingSettings(**{option: value for option, value in options.items() if option not in ("openapi", "problem_details")})
         for module, name in _APPLICATIONS:
             if (cls := _found(module, name)) is not None and not hasattr(cls.__init__, "_trackline"):
                 cls.__init__ = _installing(cls.__init__, options)
