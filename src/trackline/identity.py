@@ -22,6 +22,8 @@ TRACE_HEADERS = (b"traceparent", b"tracestate", b"baggage")
 _ALPHABET = r"[A-Za-z0-9\-._~:/+=@|;,]{1,128}"
 _usable_bytes = re.compile(_ALPHABET.encode()).fullmatch
 _usable_text = re.compile(_ALPHABET).fullmatch
+# OWS around a field value is no part of it (RFC 9110, section 5.5), but not every server takes it off: httptools leaves what is behind.
+_usable_field = re.compile(rf"[ \t]*+({_ALPHABET})[ \t]*+".encode()).fullmatch
 _trace_id = re.compile(r"[0-9a-f]{32}").fullmatch
 _ZERO = "0" * 32
 
@@ -116,8 +118,8 @@ def claim(found: Headers, id_headers: Iterable[bytes], trace_id: str | None = No
     """
     for wanted in id_headers:
         for name, value in found:
-            if name == wanted and _usable_bytes(value):
-                return Identity(value.decode("ascii"), trace_id, found)
+            if name == wanted and (usable := _usable_field(value)):
+                return Identity(usable[1].decode("ascii"), trace_id, found)
 
     trace_context = Identity("", None, found).trace_context
     if trace_context is None:
