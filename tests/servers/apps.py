@@ -44,7 +44,7 @@ class Seeing:
 
     async def __call__(self, scope, receive, send):
         if scope["type"] in ("http", "websocket"):
-            case = next((part for part in scope["path"].split("/") if part.startswith("case-")), None)
+            case = next((part for part in scope["path"].split("/") if "case-" in part), None)
             seen = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"]
             names = sorted(
                 {name.decode() for name, _ in scope["headers"]} & {"traceparent", "tracestate", "baggage", "x-correlation-id"}
