@@ -1,0 +1,1 @@
+"""Reading the lines back: from files, as one story."""

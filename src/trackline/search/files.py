@@ -1,0 +1,173 @@
+"""Find the lines of one tracking ID in log files: live, rotated and compressed, of all processes, while they are written."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from trackline.identity import derive_trace_id
+from trackline.search.compressed import decompressed, unreadable
+from trackline.search.line import Line, file_name, read_line
+from trackline.search.scan import finder, objects, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from trackline.search.compressed import Reader
+
+    Warn = Callable[[str], None]
+
+_SWEEPS = 5
+_LOG_FILE = re.compile(r"\.log(?:$|[.-])|\.(?:gz|zst)$").search
+
+
+def find_lines(tracking_id: str, paths: Iterable[str | os.PathLike[str]], *, warn: Warn | None = None) -> list[Line]:
+    """
+    Give the lines that carry this tracking ID, its derived trace ID, or this trace ID, in order of time; each line once.
+
+    An ID that a message merely mentions does not count. A path is a file, or a directory that is searched for log files with all
+    that is below it. Files may be written to, rotated and compressed meanwhile. What cannot be read (a file without permission, a
+    damaged one, a link to nowhere) goes to ``warn``, by default a line on stderr, and the others are searched all the same.
+    """
+    if not tracking_id:
+        raise ValueError(f"{tracking_id=}: expected a text that is not empty")
+    wanted = {tracking_id, derive_trace_id(tracking_id)}
+    finders = [finder(text) for text in wanted]
+    found: dict[tuple[object, ...], Line] = {}
+    files = LogFiles(paths, warn or _to_stderr)
+    for path, file in files:
+        try:
+            for raw, number in scan(file, finders):
+                for fields, piece in objects(raw):
+                    line = read_line(piece, path, number, fields)
+                    if not wanted.isdisjoint(line.ids):
+                        # The same text at the same place is a copy: the file was compressed, or renamed and read again.
+                        key = (line.event_id,) if line.event_id else (file_name(path).family, number, piece)
+                        found.setdefault(key, line)
+        except unreadable() as error:
+            files.warn(path, error)
+    files.warn_of_the_rest()
+    return sorted(found.values(), key=_order)
+
+
+class LogFiles:
+    """
+    The log files that are there, each opened once, even if they are renamed or compressed meanwhile.
+
+    The list is read again after the last file, until nothing new is in it: a file that was renamed between the listing and the
+    opening comes up under its new name. Files are told apart by device, inode and their first KiB, since inodes are used again.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]], warn: Warn) -> None:
+        self._paths = [Path(path) for path in paths]
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._seen: set[tuple[int, int, bytes]] = set()
+        self._without_zstd: set[str] = set()
+
+    def __iter__(self) -> Iterator[tuple[Path, Reader]]:
+        for sweep in range(_SWEEPS):
+            seen = len(self._seen)
+            for path in self._listed():
+                try:
+                    # A pipe can be read once; to open it again would wait for another writer.
+                    if sweep and not path.is_file():
+                        continue
+                    with path.open("rb") as file:
+                        reader = self._unseen(file, path)
+                        if reader is not None:
+                            yield path, reader
+                except FileNotFoundError:
+                    continue  # rotated since the listing: the next sweep meets it under its new name
+                except (OSError, ValueError, ImportError) as error:  # not every CPython was built with bz2 and lzma
+                    self.warn(path, error)
+            if len(self._seen) == seen:
+                break
+
+    def warn(self, path: object, error: object) -> None:
+        """Say what is wrong with a file; once, though each sweep meets it."""
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        message = f"{path}: {reason}"
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warn(message)
+
+    def warn_of_the_rest(self) -> None:
+        """Say what only the end tells: that there were no files, or zstd files and nothing to read them with."""
+        if names := sorted(self._without_zstd):
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            self._warn(f"{names[0]}{more}: not searched, zstd needs `pip install zstandard` or CPython 3.14")
+        elif not self._seen and not self._warned:
+            self._warn(f"no log files in {', '.join(map(str, self._paths))}")
+
+    def _unseen(self, file: BinaryIO, path: Path) -> Reader | None:
+        info = os.fstat(file.fileno())
+        head: bytes = file.peek(1024)[:1024]  # type: ignore[attr-defined]  # open(…, "rb") gives a BufferedReader
+        key = (info.st_dev, info.st_ino, head)
+        if key in self._seen:
+            return None
+        self._seen.add(key)
+        reader = decompressed(file, head)
+        if reader is None:
+            self._without_zstd.add(str(path))
+        return reader
+
+    def _listed(self) -> Iterator[Path]:
+        folders: set[tuple[int, int]] = set()
+        for path in self._paths:
+            try:
+                mode = path.stat().st_mode
+            except (OSError, ValueError) as error:
+                renamed = sorted(path.parent.glob(glob.escape(path.name) + ".*")) if path.name else []
+                yield from renamed
+                if not renamed:
+                    self.warn(path, error)
+                continue
+            if stat.S_ISDIR(mode):
+                yield from self._below(path, folders)
+            else:
+                yield path
+
+    def _below(self, top: Path, folders: set[tuple[int, int]]) -> Iterator[Path]:
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                info = folder.stat()
+                if (info.st_dev, info.st_ino) in folders:
+                    if folder.is_symlink():
+                        self.warn(folder, "a link to a directory that is searched already")
+                    continue
+                folders.add((info.st_dev, info.st_ino))
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                self.warn(folder, error)
+                continue
+            for entry in entries:
+                try:
+                    mode = entry.stat().st_mode
+                except OSError as error:
+                    # A link to nowhere or to itself. What is gone and no link was rotated: the next sweep meets it.
+                    if entry.is_symlink():
+                        self.warn(entry.path, error)
+                    continue
+                if stat.S_ISDIR(mode):
+                    waiting.append(Path(entry.path))
+                elif stat.S_ISREG(mode) and _LOG_FILE(entry.name):
+                    yield Path(entry.path)
+
+
+def _order(line: Line) -> tuple[object, ...]:
+    name = file_name(line.path)
+    time = line.time or datetime.max.replace(tzinfo=UTC)
+    return time, line.service, name.family, name.rotated, line.number
+
+
+def _to_stderr(message: str) -> None:
+    sys.stderr.write(f"trackline: {message}\n")

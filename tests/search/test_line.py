@@ -1,0 +1,237 @@
+"""Reading one line back: three schemas and strangers, one view."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trackline.search.line import file_name, read_line, read_time
+
+ECS = {
+    "@timestamp": "2026-11-22T14:40:01.123456Z",
+    "log.level": "error",
+    "message": "not paid",
+    "ecs.version": "9.0",
+    "tracking_id": "order-1",
+    "trace.id": "t" * 32,
+    "span.id": "s" * 16,
+    "event.id": "n-1",
+    "service.name": "orders",
+    "log.logger": "app",
+    "log.origin.file.name": "main.py",
+    "log.origin.file.line": 12,
+    "log.origin.function": "pay",
+    "process.pid": 7,
+    "process.thread.name": "MainThread",
+    "error.type": "ValueError",
+    "error.message": "no card",
+    "error.stack_trace": "Traceback …",
+    "labels": {"amount": 5},
+    "http.request.method": "GET",
+}
+FLAT = {
+    "@timestamp": "2025-11-29T21:07:09+0800",
+    "level": "INFO",
+    "name": "app",
+    "processName": "SpawnProcess-3",
+    "tracking_id": "order-1",
+    "loc": "main.py:39",
+    "func": "get_asdf",
+    "message": "paid",
+}
+OTEL = {
+    "timestamp": "2026-11-22T14:40:01.123456789Z",
+    "severity_text": "INFO",
+    "severity_number": 9,
+    "body": "paid",
+    "trace_id": "t" * 32,
+    "span_id": "s" * 16,
+    "trace_flags": "01",
+    "tracking_id": "order-1",
+    "attributes": {
+        "tracking_id": "order-1",
+        "code.file.path": "main.py",
+        "code.line.number": 12,
+        "code.function.name": "pay",
+        "exception.type": "ValueError",
+        "exception.message": "no card",
+        "exception.stacktrace": "Traceback …",
+        "amount": 5,
+        "log.record.uid": "n-1",
+        "thread.name": "MainThread",
+    },
+    "resource": {"service.name": "orders", "process.pid": 7},
+    "instrumentation_scope": {"name": "app"},
+}
+
+
+def nested(fields):
+    """Expand dotted keys to objects, as Filebeat does."""
+    tree = {}
+    for key, value in fields.items():
+        *parents, last = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return tree
+
+
+def read(fields, path="logs/app.log"):
+    return read_line(b"", Path(path), 1, fields)
+
+
+@pytest.mark.parametrize("fields", [ECS, nested(ECS), {"json": ECS}], ids=["dotted", "nested", "below json"])
+def test_ecs_is_read_with_dotted_keys_and_with_nested_ones(fields):
+    line = read(fields)
+
+    assert line.time == datetime(2026, 11, 22, 14, 40, 1, 123456, tzinfo=UTC)
+    assert (line.level, line.message, line.service, line.process, line.logger) == ("ERROR", "not paid", "orders", "7", "app")
+    assert (line.origin, line.function) == ("main.py:12", "pay")
+    assert (line.error_type, line.error_message, line.stack) == ("ValueError", "no card", "Traceback …")
+    assert (line.tracking_id, line.trace_id, line.span_id, line.event_id) == ("order-1", "t" * 32, "s" * 16, "n-1")
+    assert line.extra == {"amount": 5, "http.request.method": "GET"}
+    assert line.is_error
+
+
+def test_flat_is_read_with_the_service_from_the_name_of_the_file():
+    line = read(FLAT, "logs/billing-sp3.log.2025-11-29.gz")
+
+    assert line.time == datetime(2025, 11, 29, 13, 7, 9, tzinfo=UTC)
+    assert (line.level, line.message, line.service, line.process, line.logger) == ("INFO", "paid", "billing", "sp3", "app")
+    assert (line.origin, line.function, line.tracking_id, line.extra) == ("main.py:39", "get_asdf", "order-1", {})
+
+
+def test_otel_is_read_with_attributes_and_resource():
+    line = read(OTEL)
+
+    assert line.time == datetime(2026, 11, 22, 14, 40, 1, 123456, tzinfo=UTC)
+    assert (line.level, line.message, line.service, line.process, line.logger) == ("INFO", "paid", "orders", "7", "app")
+    assert (line.origin, line.function) == ("main.py:12", "pay")
+    assert (line.error_type, line.error_message, line.stack) == ("ValueError", "no card", "Traceback …")
+    assert (line.tracking_id, line.trace_id, line.span_id, line.event_id) == ("order-1", "t" * 32, "s" * 16, "n-1")
+    assert line.extra == {"amount": 5}
+
+
+def test_otel_severity_number_alone_gives_the_level():
+    assert [read({"severity_number": number}).level for number in (1, 5, 9, 13, 17, 21, 24)] == [
+        "TRACE",
+        "DEBUG",
+        "INFO",
+        "WARNING",
+        "ERROR",
+        "CRITICAL",
+        "CRITICAL",
+    ]
+
+
+def test_otel_body_that_is_an_object_is_the_message_as_json():
+    assert json.loads(read({"body": {"paid": True}}).message) == {"paid": True}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tracking_id": "x"},
+        {"labels": {"tracking_id": "x"}, "tracking_id": "y"},
+        {"labels.tracking_id": "x"},
+        {"attributes": {"tracking_id": "x"}},
+        {"http.request.id": "x"},
+        {"http": {"request": {"id": "x"}}},
+        {"trace.id": "x"},
+        {"trace": {"id": "x"}},
+        {"trace_id": "x"},
+        {"traceId": "x"},
+        {"attributes": {"trace_id": "x"}},
+        {"request_id": "x"},
+    ],
+    ids=str,
+)
+def test_value_of_a_key_that_names_an_id_is_an_id_of_the_line(fields):
+    assert "x" in read(fields).ids
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"message": "x"},
+        {"labels": {"order": "x"}},
+        {"span.id": "x"},
+        {"event.id": "x"},
+        {"tracking_id": ["x"]},
+        {"tracking_id": "y", "request_id": "x"},
+        {"x": "tracking_id"},
+    ],
+    ids=str,
+)
+def test_value_of_any_other_key_is_no_id_of_the_line(fields):
+    assert "x" not in read(fields).ids
+
+
+def test_traceback_inside_the_message_is_taken_for_the_stack():
+    stack = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: no card'
+
+    line = read({"message": f"not paid\n{stack}"})
+
+    assert (line.message, line.stack) == ("not paid", stack)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-22T14:40:01.5Z",
+        "2026-11-22T15:40:01.500000000+01:00",
+        "2026-11-22 14:40:01,500",
+        1795358401.5,
+        1795358401500,
+        1795358401500000,
+        1795358401500000000,
+        "1795358401500000000",
+    ],
+    ids=str,
+)
+def test_time_is_read_from_text_and_from_numbers_of_any_unit(value):
+    assert read_time(value) == datetime(2026, 11, 22, 14, 40, 1, 500000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "soon", True, [], 10**40, float("inf"), float("nan"), "0001-01-01T00:00:00+14:00"], ids=str
+)
+def test_time_that_is_none_gives_none(value):
+    assert read_time(value) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("app.log", ("app", "", "app", "~")),
+        ("app-sp1.log", ("app", "sp1", "app-sp1", "~")),
+        ("app-1234.log", ("app", "1234", "app-1234", "~")),
+        ("app-1234-0a1b2c.log.2026-11-21.1.gz", ("app", "1234", "app-1234-0a1b2c", "2026-11-21.1")),
+        ("app.log.2026-11-21", ("app", "", "app", "2026-11-21")),
+        ("app.log.2026-11-21.gz", ("app", "", "app", "2026-11-21")),
+        ("app-2026-11-21T00-00-00.log.zst", ("app", "", "app", "2026-11-21T00-00-00")),
+        ("app-sp1-2026-11-21T00-00-00.log", ("app", "sp1", "app-sp1", "2026-11-21T00-00-00")),
+        ("app.log-20261121", ("app", "", "app", "20261121")),
+        ("my-app.json", ("my-app", "", "my-app", "json")),
+        (".log", (".log", "", "", "~")),
+    ],
+)
+def test_file_name_tells_service_process_and_when_it_was_rotated(name, expected):
+    service, process, family, rotated = expected
+
+    assert file_name(Path("logs") / name) == (service, process, str(Path("logs") / family), rotated)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.sampled_from([*ECS, *FLAT, *OTEL, "a"]), child, max_size=4),
+)
+
+
+@given(st.dictionaries(st.sampled_from([*ECS, *FLAT, *OTEL]) | st.text(max_size=5), JSON, max_size=8))
+def test_any_json_object_is_read_without_raising(fields):
+    read(fields)
