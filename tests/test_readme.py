@@ -78,9 +78,7 @@ def test_application_does_what_the_readme_shows(tmp_path):
 
 
 def run(command, directory, environment):
-    ended = subprocess.run(
-        command, shell=True, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    ended = subprocess.run(command, shell=True, cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
     return ended.stdout
 

@@ -170,9 +170,7 @@ def test_reserved_flags_are_zero_in_a_header_that_we_make(flags, expected):
 
 
 hex_digits = st.text("0123456789abcdef", min_size=32, max_size=32).filter(lambda digits: digits.strip("0"))
-near_traceparents = st.from_regex(
-    rb"[ \t]*[0-9a-fA-F]{2}-[0-9a-f]{31,33}-[0-9a-f]{15,17}-[0-9a-f]{2}(-.{0,9})?[ \t]*", fullmatch=True
-)
+near_traceparents = st.from_regex(rb"[ \t]*[0-9a-fA-F]{2}-[0-9a-f]{31,33}-[0-9a-f]{15,17}-[0-9a-f]{2}(-.{0,9})?[ \t]*", fullmatch=True)
 any_bytes = st.lists(st.binary(max_size=80) | near_traceparents, max_size=3)
 
 
