@@ -114,3 +114,27 @@ def test_no_carrier_makes_it_raise_and_what_comes_out_is_usable(carrier):
     with extract(carrier) as tracking_id:
         assert is_usable(tracking_id)
         assert is_usable(injected()["X-Request-ID"])
+
+
+def test_a_span_that_somebody_has_begun_for_the_message_may_stay():
+    with tracer.start_as_current_span("publisher"):
+        sent = injected()
+        with tracer.start_as_current_span("consumer") as consumer, extract(sent, keep_span="same trace"):
+            assert trace.get_current_span() is consumer
+        with tracer.start_as_current_span("consumer"), extract(sent):
+            assert trace.get_current_span().get_span_context().is_remote
+
+
+@pytest.mark.parametrize("keep_span", ["same trace", "always"])
+def test_a_span_of_another_trace_stays_only_if_always(keep_span):
+    with (
+        tracer.start_as_current_span("other") as other,
+        extract({"X-Request-ID": "abc", "traceparent": TRACEPARENT}, keep_span=keep_span),
+    ):
+        assert (trace.get_current_span() is other) == (keep_span == "always")
+        assert get_tracking_id() == "abc"
+
+
+def test_with_nothing_in_the_carrier_the_id_is_the_trace_id_of_the_span_that_stays():
+    with tracer.start_as_current_span("consumer") as span, extract({}, keep_span="always") as tracking_id:
+        assert tracking_id == f"{span.get_span_context().trace_id:032x}"

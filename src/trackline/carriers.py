@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import propagate
-from opentelemetry.context import attach, detach
+from opentelemetry.context import attach, detach, get_current
 from opentelemetry.trace import INVALID_SPAN, format_trace_id, get_current_span
 
 from trackline.context import IDENTITY, TRACKING_ID, get_identity
@@ -66,12 +66,15 @@ class extract:  # noqa: N801  (it is used like a function)
 
         with extract(message.headers) as tracking_id: ...
 
+    Where somebody else's instrumentation has begun a span for the message already, ``keep_span`` leaves that one current: "always", or
+    only where it is of the "same trace" as the carrier's.
+
     For one thread or task; make a new one for each message.
     """
 
     __slots__ = ("_context", "_identity", "_tokens")
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Carrier, *, keep_span: Literal["never", "same trace", "always"] = "never") -> None:
         found = _read(carrier)
         claimed = identify(found, _ID_HEADERS)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
@@ -81,6 +84,13 @@ class extract:  # noqa: N801  (it is used like a function)
         span = get_current_span(self._context)
         if span is not INVALID_SPAN and claimed.trace_context is None and (context := span.get_span_context()).is_valid:
             claimed = identify(found, _ID_HEADERS, format_trace_id(context.trace_id))  # another format than W3C's (b3, jaeger)
+        if keep_span != "never":
+            begun = get_current_span().get_span_context()
+            if begun.is_valid and not begun.is_remote:
+                trace_id = format_trace_id(begun.trace_id)
+                if keep_span == "always" or claimed.trace_id == trace_id:
+                    self._context = get_current()
+                    claimed = identify(found, _ID_HEADERS, trace_id)
         self._identity = claimed
         self._tokens: tuple[Token[str | None], Token[Identity | None], Token[Context]] | None = None
 
