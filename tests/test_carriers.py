@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from trackline import extract, get_tracking_id, inject, use_tracking_id
 from trackline.context import current_span_ids
 from trackline.identity import derive_trace_id, is_trace_id, is_usable
+from trackline.otel.propagator import TrackingPropagator
 
 TRACE_ID = "0af7651916cd43dd0448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -61,6 +62,15 @@ def test_what_is_in_the_carrier_stays_in_any_case():
         inject(carrier)
 
     assert carrier == {"x-request-ID": "mine", "TRACEPARENT": "mine"}
+
+
+def test_what_is_in_the_carrier_stays_with_our_propagator_set_up_globally(monkeypatch):
+    monkeypatch.setattr("opentelemetry.propagate._HTTP_TEXT_FORMAT", TrackingPropagator())
+    with use_tracking_id("abc"), tracer.start_as_current_span("work"):
+        sent = injected(**{"x-request-id": "mine"})
+
+    assert sent.keys() == {"x-request-id", "traceparent"}
+    assert sent["x-request-id"] == "mine"
 
 
 def test_an_unusable_id_that_was_set_by_hand_is_not_sent():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import propagate
 from opentelemetry.context import attach, detach, get_current
+from opentelemetry.propagators.textmap import Setter
 from opentelemetry.trace import INVALID_SPAN, format_trace_id, get_current_span
 
 from trackline.context import IDENTITY, TRACKING_ID, get_identity
@@ -50,11 +51,22 @@ def inject(carrier: MutableMapping[str, Any]) -> None:
     came = identity.trace_context if identity is not None else None
     # A remote span is the caller's own, which somebody without an SDK has made current: verbatim says more than a version 00 of it.
     if span.is_valid and not (span.is_remote and came is not None and came.trace_id == format_trace_id(span.trace_id)):
-        propagate.inject(carrier)
+        propagate.inject(carrier, setter=_Adding(present))
     elif came is not None and identity is not None:
         carrier["traceparent"] = came.header
         if "tracestate" not in present and (tracestate := identity.tracestate) is not None:
             carrier["tracestate"] = tracestate
+
+
+class _Adding(Setter[MutableMapping[str, Any]]):
+    """Adds what is not there in any case: TrackingPropagator, set up globally, has an X-Request-ID of its own to set."""
+
+    def __init__(self, present: set[str]) -> None:
+        self._present = present
+
+    def set(self, carrier: MutableMapping[str, Any], key: str, value: str) -> None:
+        if key.lower() not in self._present:
+            carrier[key] = value
 
 
 class extract:  # noqa: N801  (it is used like a function)
