@@ -1,4 +1,4 @@
-"""What is logged last: written when the process ends by itself, by SIGTERM, or as a child of multiprocessing."""
+"""What is logged last: written when the process ends by itself, by a signal, or as a child of multiprocessing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import os
 import signal
 import threading
 from multiprocessing.util import Finalize, register_after_fork
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trackline.logs.writer import LogWriter, all_writers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 _is_registered = False
 
 
 def flush_at_exit() -> None:
-    """Have every writer closed when the process ends; to be called where logging is set up."""
+    """
+    Have every writer closed when the process ends; to be called where logging is set up, and again when the application starts.
+
+    A child that is forked from where logging is set up has other signal handlers than its parent by then.
+    """
     global _is_registered  # noqa: PLW0603
     if not _is_registered:
         _is_registered = True
@@ -26,10 +31,34 @@ def flush_at_exit() -> None:
         # A child of multiprocessing ends in os._exit(), past atexit: a forked one forgets its parent's finalizers, and then runs these.
         register_after_fork(_close_child, _close_child)
         _close_child()
-    # SIGINT raises KeyboardInterrupt and so ends in atexit; SIGTERM ends the process at once, unless somebody handles it. uvicorn
-    # handles it and sends it again, to whoever was there before, when it has shut down.
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler is signal.SIG_DFL:  # it ends the process at once; Python's own for SIGINT ends in atexit
+            signal.signal(number, _terminate)
+        else:
+            _close_before_uvicorn_ends(getattr(handler, "__self__", None))
+
+
+class _Captured(list[int]):
+    """
+    The signals that a uvicorn server has got, which it sends again when it has shut down, in reversed order: the last thing it does.
+
+    By then it has put back the handlers of before. Where the application is imported after uvicorn has set its own (in its worker
+    processes), or logging is set up before a fork, those are the system's, and end the process with no word to anybody.
+    """
+
+    def __reversed__(self) -> Iterator[int]:
+        if any(signal.getsignal(number) is signal.SIG_DFL for number in self):
+            _close_all(timeout=2.0)
+        return super().__reversed__()
+
+
+def _close_before_uvicorn_ends(server: Any) -> None:
+    captured = getattr(server, "_captured_signals", None)
+    if type(captured) is list and hasattr(server, "should_exit"):
+        server._captured_signals = _Captured(captured)  # noqa: SLF001  (there is no hook; without it the last lines are lost)
 
 
 def _close_all(timeout: float = 5.0) -> None:

@@ -78,6 +78,7 @@ _process: Logging | None = None
 def _take_servers() -> None:
     if _process is not None:
         _process._servers.take()  # noqa: SLF001  (of this module)
+        flush_at_exit()
 
 
 _loggers: dict[str, LineHandler] = {}
