@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -69,6 +70,19 @@ class Base(BaseHTTPMiddleware):
         response = await call_next(request)
         log.info("base after %s", case)
         return response
+
+
+POOL = ThreadPoolExecutor(4)
+
+
+def say_slowly(what: str, case: str) -> None:
+    time.sleep(0.001)
+    log.info("%s %s", what, case)
+
+
+async def say_later(what: str, case: str) -> None:
+    await asyncio.sleep(0.001)
+    log.info("%s %s", what, case)
 
 
 async def async_dependency(case: str) -> str:
@@ -208,6 +222,20 @@ def make_router() -> APIRouter:  # noqa: C901  (a list of ways to answer)
     async def threads(case: str):
         log.info("threads endpoint %s", case)
         await asyncio.to_thread(log.info, "to_thread %s", case)
+
+    @router.get("/busy")
+    async def busy(case: str, tasks: BackgroundTasks):
+        loop = asyncio.get_running_loop()
+        log.info("busy endpoint %s", case)
+        child = asyncio.create_task(say_later("busy task", case))
+        carried = loop.run_in_executor(POOL, trackline.carry(say_slowly), "busy carried", case)
+        lost = loop.run_in_executor(POOL, say_slowly, "busy not carried", case)
+        await asyncio.to_thread(say_slowly, "busy to_thread", case)
+        await asyncio.gather(child, carried, lost)
+        tasks.add_task(say_slowly, "busy sync background", case)
+        tasks.add_task(say_later, "busy async background", case)
+        log.info("busy endpoint ends %s", case)
+        return {"pid": os.getpid()}
 
     @router.get("/boom-async")
     async def boom_async(case: str):
@@ -415,8 +443,7 @@ async def app(scope, receive, send):
     await APPS.get(name, APPS["main"])(scope, receive, send)
 
 
-def wait_for(path: Path, seconds: float = 10) -> None:
-    """Wait until a file is there: how a test holds a request where it wants it."""
-    deadline = time.monotonic() + seconds
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
+if __name__ == "__main__":
+    import uvicorn
+
+    uvicorn.run(app, host="127.0.0.1", port=int(os.environ["TEST_PORT"]))

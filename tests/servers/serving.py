@@ -63,6 +63,7 @@ class Server:
             **inherited,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))),
             "TEST_DIRECTORY": str(self.log_directory),
+            "TEST_PORT": str(self.port),
             **environment,
         }
 
@@ -100,7 +101,9 @@ class Server:
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 15) -> int:
         """End the server as an operator would, wait for it, and end by force what is left; give its exit status."""
-        if self.process.poll() is None:
+        if self.process.poll() is None and number == signal.SIGINT:
+            os.killpg(self.process.pid, number)  # as Ctrl+C in a terminal does
+        elif self.process.poll() is None:
             self.process.send_signal(number)
         try:
             return self.process.wait(seconds)
