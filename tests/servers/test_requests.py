@@ -284,10 +284,11 @@ def test_every_request_has_an_id_of_its_own(visits):
 
 
 def test_no_line_outside_of_a_request_has_an_id(server, visits):
-    known = {visit.tracking_id for visit in visits.values()}
-    known |= {line["tracking_id"] for line in server.lines("/main/ready/")}  # the request that waited for the server
-
-    assert [line["message"] for line in server.lines() if line.get("tracking_id", None) not in known | {None}] == []
+    of_requests = {line.get("tracking_id") for token in ("case-", "/ready/") for line in server.lines(token)}
+    assert [line["message"] for line in server.lines() if line.get("tracking_id") not in of_requests | {None}] == []
+    starting = [line for line in server.lines() if line["log.logger"] == "trackline" or "tarted" in line["message"]]
+    assert starting
+    assert not any("tracking_id" in line for line in starting)
 
 
 def only(name):
