@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from trackline.identity import derive_trace_id
 from trackline.search.compressed import decompressed, unreadable
-from trackline.search.line import Line, file_name, read_line
+from trackline.search.line import Line, file_name, read_ids, read_line
 from trackline.search.scan import finder, objects, scan
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def find_lines(tracking_id: str, paths: Iterable[str | os.PathLike[str]], *, war
         try:
             for raw, number in scan(file, finders):
                 for fields, piece in objects(raw):
-                    line = read_line(piece, path, number, fields)
-                    if not wanted.isdisjoint(line.ids):
+                    if not wanted.isdisjoint(read_ids(fields)):
+                        line = read_line(piece, path, number, fields)
                         # The same text at the same place is a copy: the file was compressed, or renamed and read again.
                         key = (line.event_id,) if line.event_id else (file_name(path).family, number, piece)
                         found.setdefault(key, line)

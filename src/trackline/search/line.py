@@ -145,6 +145,11 @@ def read_line(raw: bytes, path: Path, number: int, fields: dict[str, Any]) -> Li
     )
 
 
+def read_ids(fields: Mapping[str, Any]) -> frozenset[str]:
+    """Read all tracking and trace IDs of a line, and nothing else: a fraction of the time of `read_line`."""
+    return _ids(_flatten(fields))
+
+
 def read_time(value: object) -> datetime | None:
     """
     Read a timestamp to UTC, or give None: RFC 3339 with any number of digits, or a number of s, ms, µs or ns since 1970.

@@ -23,15 +23,15 @@ _DECODER = json.JSONDecoder()
 
 def finder(text: str) -> Finder:
     r"""
-    Give a function which says where in a block the text comes next from a position on, or -1.
+    Give a function which says where in a block the text comes next as a whole string of JSON, from a position on, or -1.
 
     In whichever spelling a JSON writer gives it: PHP writes ``\/``, .NET ``\u002B`` for ``+``, Go ``\u0026`` for ``&``. Nobody
     escapes letters and digits, so that most IDs are one search for bytes, at several GB/s.
     """
     if _NEVER_ESCAPED(text):
-        needle = text.encode()
+        needle = b'"%s"' % text.encode()
         return lambda block, start: block.find(needle, start)
-    pattern = re.compile(b"".join(map(_spellings, text)))
+    pattern = re.compile(b'"%s"' % b"".join(map(_spellings, text)))
 
     def find(block: bytes, start: int) -> int:
         match = pattern.search(block, start)
