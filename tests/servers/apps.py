@@ -428,7 +428,7 @@ def add_others() -> None:
 def add_traced() -> None:
     from servers import traced
 
-    APPS.update(traced.make_apps())
+    APPS.update(traced.make_apps(TELEMETRY))
 
 
 if TELEMETRY:

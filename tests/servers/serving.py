@@ -62,6 +62,7 @@ class Server:
         self._environment = {
             **inherited,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))),
+            "PATH": os.pathsep.join((str(BIN), os.environ.get("PATH", ""))),
             "TEST_DIRECTORY": str(self.log_directory),
             "TEST_PORT": str(self.port),
             **environment,
@@ -133,6 +134,11 @@ class Server:
     def lines(self, containing: str = "") -> list[dict]:
         """Give the lines that contain a text anywhere, of all processes, in the order of each."""
         return [json.loads(line) for line in self.raw_lines() if containing in line]
+
+    def spans(self) -> list[dict]:
+        """Give the spans that have been exported so far."""
+        path = self.log_directory / "spans.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def wait_for(self, what, seconds: float = 5.0):
         """Ask until the answer is true, and give it; the last answer where it never is."""
