@@ -3,9 +3,11 @@
 import gzip
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 
 import pytest
@@ -185,13 +187,15 @@ def test_reader_that_has_seen_enough_is_no_error(tmp_path, logs):
 
 def test_ctrl_c_is_quiet(tmp_path):
     os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR)  # both ends, so that nobody waits for the other to open it
+    os.write(pipe, b"x")
     command = [sys.executable, "-m", "trackline", "find", ID, "pipe"]
-    with (
-        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
-        (tmp_path / "pipe").open("wb"),  # opens as soon as the command reads
-    ):
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while process.poll() is None and select.select([pipe], [], [], 0)[0]:
+            time.sleep(0.01)  # until the command has read the byte, and waits for more
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+    os.close(pipe)
 
     assert (process.returncode, out, err) == (130, b"", b"")
 

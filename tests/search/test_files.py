@@ -348,11 +348,10 @@ def test_pipe_in_a_directory_is_not_waited_for(tmp_path):
 
 def test_pipe_that_is_named_is_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(written()))
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(written()), daemon=True)
     writer.start()
 
     assert search(tmp_path / "pipe") == (["paid"], [])
-    writer.join()
 
 
 def test_path_that_is_not_there_is_named(tmp_path):
