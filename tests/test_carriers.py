@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import attach, detach, get_current, set_value
 from opentelemetry.sdk.trace import TracerProvider
 
 from trackline import extract, get_tracking_id, inject, use_tracking_id
@@ -148,3 +149,16 @@ def test_a_span_of_another_trace_stays_only_if_always(keep_span):
 def test_with_nothing_in_the_carrier_the_id_is_the_trace_id_of_the_span_that_stays():
     with tracer.start_as_current_span("consumer") as span, extract({}, keep_span="always") as tracking_id:
         assert tracking_id == f"{span.get_span_context().trace_id:032x}"
+
+
+def test_where_a_span_is_to_begin_otels_context_is_left_alone_from_the_start():
+    before = get_current()
+    scope = extract({"X-Request-ID": "abc", "traceparent": TRACEPARENT}, keep_span="always")
+    scope.__enter__()
+    token = attach(set_value("theirs", 1))
+    assert get_tracking_id() == "abc"
+    scope.__exit__()  # signals come in the order of their connection: before theirs
+
+    assert get_current() == {**before, "theirs": 1}
+    detach(token)
+    assert get_current() == before

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import propagate
-from opentelemetry.context import attach, detach, get_current
+from opentelemetry.context import attach, detach
 from opentelemetry.propagators.textmap import Setter
 from opentelemetry.trace import INVALID_SPAN, format_trace_id, get_current_span
 
@@ -78,8 +78,8 @@ class extract:  # noqa: N801  (it is used like a function)
 
         with extract(message.headers) as tracking_id: ...
 
-    Where somebody else's instrumentation has begun a span for the message already, ``keep_span`` leaves that one current: "always", or
-    only where it is of the "same trace" as the carrier's.
+    Where somebody else's instrumentation begins a span for the message, ``keep_span`` leaves it and all of OTel's Context alone:
+    "always", or only where a span of the "same trace" as the carrier's is current already.
 
     For one thread or task; make a new one for each message.
     """
@@ -92,30 +92,32 @@ class extract:  # noqa: N801  (it is used like a function)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in found}
         if claimed.trace_context is None:  # strictly: OTel's own parser is lenient
             headers.pop("traceparent", None)
-        self._context = propagate.extract(headers)
+        self._context: Context | None = propagate.extract(headers)
         span = get_current_span(self._context)
         if span is not INVALID_SPAN and claimed.trace_context is None and (context := span.get_span_context()).is_valid:
             claimed = identify(found, _ID_HEADERS, format_trace_id(context.trace_id))  # another format than W3C's (b3, jaeger)
         if keep_span != "never":
             begun = get_current_span().get_span_context()
-            if begun.is_valid and not begun.is_remote:
-                trace_id = format_trace_id(begun.trace_id)
-                if keep_span == "always" or claimed.trace_id == trace_id:
-                    self._context = get_current()
-                    claimed = identify(found, _ID_HEADERS, trace_id)
+            trace_id = format_trace_id(begun.trace_id) if begun.is_valid and not begun.is_remote else None
+            if keep_span == "always" or claimed.trace_id == trace_id:
+                # Not even attached as it is: whoever attached it may detach it before us.
+                self._context = None
+                claimed = identify(found, _ID_HEADERS, trace_id)
         self._identity = claimed
-        self._tokens: tuple[Token[str | None], Token[Identity | None], Token[Context]] | None = None
+        self._tokens: tuple[Token[str | None], Token[Identity | None], Token[Context] | None] | None = None
 
     def __enter__(self) -> str:
         tracking_id = self._identity.tracking_id
-        self._tokens = TRACKING_ID.set(tracking_id), IDENTITY.set(self._identity), attach(self._context)
+        context = attach(self._context) if self._context is not None else None
+        self._tokens = TRACKING_ID.set(tracking_id), IDENTITY.set(self._identity), context
         return tracking_id
 
     def __exit__(self, *exc_info: object) -> None:
         if self._tokens is not None:
             tracking, identity, context = self._tokens
             self._tokens = None
-            detach(context)
+            if context is not None:
+                detach(context)
             IDENTITY.reset(identity)
             TRACKING_ID.reset(tracking)
 
