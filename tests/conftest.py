@@ -6,8 +6,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from trackline.context import IDENTITY, TRACKING_ID
+
+# A machine that is busy is no failure: how fast examples are made and run is not what is claimed.
+settings.register_profile("trackline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("trackline")
 
 
 @pytest.fixture
