@@ -278,7 +278,7 @@ class ClientContract:
         assert sent["traceparent"].split("-")[2] == f"{spans.client().span_id:016x}"
         assert sent["x-request-id"] == "abc"
 
-    def test_uninstrumented_under_otels_instrumentation_leaves_that_at_work(self, here, spans):
+    def test_uninstrumented_under_otels_instrumentation_leaves_that_at_work(self, here, spans, caplog):
         before = self.patched()
         self.integration.instrument()
         with self.traced(spans):
@@ -288,5 +288,6 @@ class ClientContract:
 
             assert sent["traceparent"].split("-")[2] == f"{spans.client().span_id:016x}"
             assert "x-request-id" not in sent
+            assert caplog.messages == []
         self.integration.uninstrument()
         assert self.patched() == before
