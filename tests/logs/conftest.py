@@ -1,0 +1,40 @@
+"""What is set up in one test is taken down after it."""
+
+import logging
+import time
+
+import pytest
+
+from trackline.logs import setup
+
+
+@pytest.fixture(autouse=True)
+def no_service_in_the_environment(monkeypatch):
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were():
+    yield
+    if setup._process is not None:
+        setup._process.close()
+    for name, handler in list(setup._loggers.items()):
+        logger = logging.getLogger(name)
+        handler.writer.close()
+        logger.handlers, logger.filters, logger.propagate = [], [], True
+        logger.setLevel(logging.NOTSET)
+    setup._loggers.clear()
+
+
+@pytest.fixture
+def in_zone(monkeypatch):
+    """Give a function that sets the zone of the process."""
+
+    def set_zone(zone):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield set_zone
+    monkeypatch.undo()
+    time.tzset()

@@ -1,0 +1,417 @@
+"""One file a process: its opening, its midnight, its lock, and what happens when the disk or somebody else interferes."""
+
+import errno
+import os
+import subprocess
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from logs.reading import run
+from trackline.logs import files, place
+from trackline.logs.files import LogFile
+
+OPENING = b"opening\n"
+
+
+class Clock:
+    """The time, as the file sees it; what is written has this time too, as far as it asks."""
+
+    def __init__(self):
+        self.now = datetime(2030, 3, 10, 12).timestamp()
+
+    def set(self, *when):
+        self.now = datetime(*when).timestamp()
+
+    def time(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(files, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def open_file(tmp_path):
+    opened = []
+
+    def make(name="app", retention_days=7, directory=tmp_path, opening=lambda path: OPENING):
+        opened.append(LogFile(directory, name, retention_days, opening))
+        return opened[-1]
+
+    yield make
+    for file in opened:
+        file.close()
+
+
+def write(file, *lines, clock=None):
+    """Write lines, at the time of the clock."""
+    batch = [line.encode() + b"\n" for line in lines]
+    file.write(batch)
+    assert batch == []
+    if clock is not None:
+        os.utime(file.path, (clock.now, clock.now))
+
+
+def names(directory):
+    return sorted(path.name for path in Path(directory).iterdir() if not path.name.startswith("."))
+
+
+def test_nothing_is_there_before_the_first_line(open_file, tmp_path):
+    file = open_file(directory=tmp_path / "logs")
+
+    assert (file.path, file.is_open, file.seconds_to_rollover(), names(tmp_path)) == (None, False, 60.0, [])
+
+
+def test_first_line_opens_the_file_with_a_line_about_it(open_file, tmp_path):
+    file = open_file(directory=tmp_path / "deep" / "logs", opening=lambda path: path.name.encode() + b"\n")
+    write(file, "one", "two")
+
+    assert file.path == tmp_path / "deep" / "logs" / "app.log"
+    assert file.path.read_bytes() == b"app.log\none\ntwo\n"
+    assert file.path.stat().st_mode & 0o777 & 0o027 == 0
+
+
+def test_midnight_starts_a_new_file(open_file, tmp_path, clock):
+    file = open_file()
+    clock.set(2030, 3, 10, 23, 59, 59)
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 11)
+    write(file, "after")
+
+    assert names(tmp_path) == ["app.log", "app.log.2030-03-10"]
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"after\n"
+    assert (tmp_path / "app.log.2030-03-10").read_bytes() == OPENING + b"before\n"
+
+
+def test_midnight_starts_a_new_file_also_where_nothing_is_logged(open_file, tmp_path, clock):
+    file = open_file()
+    clock.set(2030, 3, 10, 23, 59, 30)
+    write(file, "before", clock=clock)
+    assert file.seconds_to_rollover() == 30
+    clock.set(2030, 3, 11, 0, 0, 1)
+    assert file.seconds_to_rollover() == 0
+    file.roll_over()
+
+    assert names(tmp_path) == ["app.log", "app.log.2030-03-10"]
+    assert file.seconds_to_rollover() == 60
+
+
+def test_rollover_after_days_without_a_line_has_the_day_of_the_last_line(open_file, tmp_path, clock):
+    file = open_file()
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 15, 9)
+    write(file, "after")
+
+    assert names(tmp_path) == ["app.log", "app.log.2030-03-10"]
+
+
+def test_restart_on_another_day_starts_a_new_file(open_file, tmp_path, clock):
+    file = open_file()
+    write(file, "before", clock=clock)
+    file.close()
+    clock.set(2030, 3, 12)
+    write(open_file(), "after")
+
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"after\n"
+    assert (tmp_path / "app.log.2030-03-10").read_bytes() == OPENING + b"before\n"
+
+
+def test_restart_on_the_same_day_goes_on_in_the_same_file(open_file, tmp_path, clock):
+    for text in ("first", "second"):
+        file = open_file()
+        write(file, text, clock=clock)
+        file.close()
+
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"first\n" + OPENING + b"second\n"
+    assert names(tmp_path) == ["app.log"]
+
+
+@pytest.mark.parametrize("taken", ["app.log.2030-03-10", "app.log.2030-03-10.gz", "app.log.2030-03-10.zst"])
+def test_dated_file_that_exists_is_kept_and_rotation_goes_on(taken, open_file, tmp_path, clock):
+    (tmp_path / taken).write_bytes(b"older\n")
+    os.utime(tmp_path / taken, (clock.now, clock.now))
+    file = open_file()
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 11)
+    write(file, "between", clock=clock)
+    clock.set(2030, 3, 12)
+    write(file, "after")
+
+    assert (tmp_path / taken).read_bytes() == b"older\n"
+    assert (tmp_path / "app.log.2030-03-10.1").read_bytes() == OPENING + b"before\n"
+    assert (tmp_path / "app.log.2030-03-11").read_bytes() == OPENING + b"between\n"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", (2026, 3, 29), 23),
+        ("Europe/Berlin", (2026, 10, 25), 25),
+        ("Australia/Lord_Howe", (2026, 4, 5), 24.5),
+        ("America/Havana", (2026, 11, 1), 25),  # midnight comes twice
+        ("Africa/Cairo", (2026, 4, 24), 23),  # midnight does not come
+        ("Asia/Shanghai", (2026, 3, 29), 24),
+    ],
+)
+def test_day_is_as_long_as_the_zone_has_it(zone, day, hours, open_file, tmp_path, clock, in_zone):
+    in_zone(zone)
+    day = datetime(*day)
+    file = open_file()
+    clock.now = (day + timedelta(hours=12)).timestamp()
+    write(file, "noon", clock=clock)
+    midnight = file._next_rollover
+    first_of_day = next(
+        second for second in range(int(midnight) - 27 * 3600, int(midnight)) if datetime.fromtimestamp(second).date() == day.date()
+    )
+
+    assert midnight - first_of_day == hours * 3600
+    clock.now = midnight - 1
+    write(file, "last", clock=clock)
+    assert names(tmp_path) == ["app.log"]
+    clock.now = midnight
+    write(file, "first", clock=clock)
+    assert names(tmp_path) == ["app.log", f"app.log.{day:%Y-%m-%d}"]
+    clock.now = midnight + 3600
+    write(file, "second", clock=clock)
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"first\nsecond\n"
+
+
+def test_half_a_line_of_a_process_that_was_killed_is_not_glued_to_ours(open_file, tmp_path):
+    (tmp_path / "app.log").write_bytes(b'one\n{"half')
+    write(open_file(), "two")
+
+    assert (tmp_path / "app.log").read_bytes() == b'one\n{"half\n' + OPENING + b"two\n"
+
+
+def test_link_is_not_followed(open_file, tmp_path):
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"precious\n")
+    (tmp_path / "app.log").symlink_to(target)
+    file = open_file()
+    write(file, "one")
+
+    assert target.read_bytes() == b"precious\n"
+    assert file.path.name == f"app-{os.getpid()}.log"
+    assert file.path.read_bytes() == OPENING + b"one\n"
+
+
+def test_linked_lock_is_not_followed(open_file, tmp_path):
+    (tmp_path / ".app.lock").symlink_to(tmp_path / "elsewhere")
+    file = open_file()
+    write(file, "one")
+
+    assert not (tmp_path / "elsewhere").exists()
+    assert file.path.name == f"app-{os.getpid()}.log"
+
+
+def test_file_that_was_renamed_is_opened_anew(open_file, tmp_path):
+    file = open_file()
+    write(file, "one")
+    file.path.rename(tmp_path / "app.log.1")
+    write(file, "two")
+
+    assert (tmp_path / "app.log.1").read_bytes() == OPENING + b"one\n"
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"two\n"
+
+
+def test_directory_that_was_deleted_is_made_anew_and_locked_again(open_file, tmp_path):
+    directory = tmp_path / "logs"
+    file, other = open_file(directory=directory), open_file(directory=directory)
+    write(file, "one")
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
+    write(file, "two")
+    write(other, "other")
+
+    assert (directory / "app.log").read_bytes() == OPENING + b"two\n"
+    assert other.path != file.path
+
+
+def test_rename_that_is_refused_does_not_stop_the_log(open_file, tmp_path, clock, monkeypatch):
+    file = open_file()
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 11)
+
+    def refuse(*_):
+        raise PermissionError
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Path, "rename", refuse)
+        write(file, "after", clock=clock)
+    clock.set(2030, 3, 12)
+    write(file, "later")
+
+    assert (tmp_path / "app.log.2030-03-11").read_bytes() == OPENING + b"before\n" + OPENING + b"after\n"
+
+
+class Disk:
+    """os.write, on a disk with so many bytes of room."""
+
+    def __init__(self, room, monkeypatch):
+        self.room, self.write = room, os.write
+        monkeypatch.setattr(os, "write", self)
+
+    def __call__(self, descriptor, data):
+        if descriptor <= 2:
+            return self.write(descriptor, data)
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = self.write(descriptor, bytes(data)[: self.room])
+        self.room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", range(25))
+def test_full_disk_takes_whole_lines_only_and_each_once(room, open_file, tmp_path, monkeypatch):
+    file = open_file()
+    lines = [b"one\n", b"two\n", b"three\n"]
+    disk = Disk(room, monkeypatch)
+    if room < len(OPENING) + 14:
+        with pytest.raises(OSError, match="No space"):
+            file.write(lines)
+        path = tmp_path / "app.log"
+        assert path.read_bytes() == b"".join(
+            line for line in [OPENING, b"one\n", b"two\n"] if line not in lines and (line != OPENING or room >= 8)
+        )
+    disk.room = 1000
+    file.write(lines)
+
+    assert lines == []
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"one\ntwo\nthree\n"
+
+
+def test_opening_line_is_made_once_however_often_it_is_tried(open_file, tmp_path, monkeypatch):
+    made = []
+    file = open_file(opening=lambda path: made.append(path) or b"opening %d\n" % len(made))
+    disk = Disk(3, monkeypatch)
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space"):
+            file.write([b"one\n"])
+    disk.room = 1000
+    write(file, "one")
+
+    assert (tmp_path / "app.log").read_bytes() == b"opening 1\none\n"
+
+
+def test_short_writes_are_gone_on_with(open_file, tmp_path, monkeypatch):
+    write_all = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write_all(descriptor, bytes(data)[:3]))
+    write(open_file(), "one", "two")
+
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"one\ntwo\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_full_file_system_gets_every_line_once_when_there_is_room_again(open_file, tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("cannot mount")
+    try:
+        (tmp_path / "filler").write_bytes(b"x" * 40 * 1024)
+        file = open_file()
+        lines = [b"%04d " % number + b"x" * 94 + b"\n" for number in range(500)]
+        waiting = list(lines)
+        with pytest.raises(OSError, match="No space"):
+            file.write(waiting)
+        assert 0 < len(waiting) < len(lines)
+        (tmp_path / "filler").unlink()
+        file.write(waiting)
+
+        assert (tmp_path / "app.log").read_bytes() == OPENING + b"".join(lines)
+        file.close()
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_second_file_of_a_name_has_the_name_of_its_process(open_file):
+    first, second, third = open_file(), open_file(), open_file()
+    for file in (first, second, third):
+        write(file, "one")
+
+    own = f"app-{os.getpid()}"
+    assert [first.path.name, second.path.name] == ["app.log", f"{own}.log"]
+    assert third.path.name.startswith(f"{own}-")
+    assert len({first.path, second.path, third.path}) == 3
+
+
+def test_name_is_free_again_after_close(open_file):
+    first = open_file()
+    write(first, "one")
+    first.close()
+    second = open_file()
+    write(second, "two")
+
+    assert second.path.name == "app.log"
+
+
+HOLD = """
+from pathlib import Path
+from trackline.logs.files import LogFile
+import sys
+file = LogFile(Path("."), "app", 7, lambda path: b"opening\\n")
+file.write([b"theirs\\n"])
+print(file.path.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_of_one_name_have_two_files_and_kill_frees_the_name(open_file, tmp_path):
+    holding = run(HOLD, cwd=tmp_path, wait=False, stdin=subprocess.PIPE)
+    try:
+        assert holding.stdout.readline() == "app.log\n"
+        mine = open_file()
+        write(mine, "mine")
+        assert mine.path.name == f"app-{os.getpid()}.log"
+    finally:
+        holding.kill()
+        holding.communicate()
+    after = open_file()
+    write(after, "after")
+
+    assert after.path.name == "app.log"
+    assert after.path.read_bytes() == OPENING + b"theirs\n" + OPENING + b"after\n"
+
+
+@pytest.mark.parametrize(
+    ("process", "expected"),
+    [("MainProcess", "app.log"), ("SpawnProcess-3", "app-sp3.log"), ("ForkProcess-1", "app-{pid}.log"), ("worker", "app-{pid}.log")],
+)
+def test_file_is_named_after_the_process(process, expected, open_file, monkeypatch):
+    monkeypatch.setattr(place.current_process(), "_config", dict(place.current_process()._config))
+    monkeypatch.setattr(place.current_process(), "_name", process)
+    file = open_file()
+    write(file, "one")
+
+    assert file.path.name == expected.format(pid=os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("orders", "orders"),
+        ("a/b", "a_b"),
+        ("../etc/passwd", "_etc_passwd"),
+        ("", "app"),
+        ("...", "app"),
+        ("bücher", "bücher"),
+        ("a b\n", "a_b_"),
+    ],
+)
+def test_service_name_makes_a_file_name_in_the_directory(name, expected):
+    assert place.safe_name(name) == expected
+
+
+@pytest.mark.parametrize("name", ["x" * 500, "注" * 500, "\ud800"])
+def test_any_service_name_makes_a_file_that_can_be_rotated(name, open_file, tmp_path, clock):
+    file = open_file(name)
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 11)
+    write(file, "after")
+
+    assert len(names(tmp_path)) == 2

@@ -1,0 +1,144 @@
+"""Retention deletes our old files, all of them, and nothing else."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from logs.reading import run
+from trackline.logs.files import LogFile
+from trackline.logs.place import Place
+from trackline.logs.retention import delete_old
+
+OLD = time.time() - 8 * 86_400
+OURS = [
+    "app.log.2026-01-01",
+    "app.log.2026-01-01.1",
+    "app.log.2026-01-01.gz",
+    "app.log.2026-01-01.2.zst",
+    "app-7.log",
+    "app-7.log.2026-01-01",
+    "app-7-0a1b2c.log",
+    "app-sp3.log",
+    "app-sp3.log.2026-01-01.gz",
+    ".app-8.lock",
+]
+OTHERS = [
+    "app2.log",
+    "app2.log.2026-01-01",
+    "application.log",
+    "myapp.log",
+    "app.log.bak",
+    "app.log.2026-01-01.txt",
+    "app.log.old",
+    "app.txt",
+    "app-x.log",
+    "app-7.log.gz",
+    "xapp-7.log",
+    "app_7.log",
+    "APP.log",
+    "notes.2026-01-01",
+]
+
+
+def make(directory, *names, when=OLD):
+    for name in names:
+        path = directory / name
+        path.write_bytes(b"old\n")
+        os.utime(path, (when, when))
+
+
+def names(directory):
+    return {path.name for path in directory.iterdir()}
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Give the live file of this process, with its lock."""
+    held = Place(tmp_path, "app")
+    make(tmp_path, "app.log")
+    yield held.path
+    held.release()
+
+
+def delete(own):
+    delete_old(own.parent, "app", time.time() - 7 * 86_400, own)
+
+
+def test_old_files_of_ours_are_deleted_and_nothing_else(own, tmp_path):
+    make(tmp_path, *OURS, *OTHERS)
+    delete(own)
+
+    assert names(tmp_path) == {*OTHERS, "app.log", ".app.lock"}
+
+
+def test_files_within_the_retention_are_kept(own, tmp_path):
+    make(tmp_path, *OURS, when=time.time() - 6.9 * 86_400)
+    delete(own)
+
+    assert names(tmp_path) == {*OURS, "app.log", ".app.lock"}
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from trackline.logs.place import Place
+held = Place(Path("."), sys.argv[1] if len(sys.argv) > 1 else "app")
+print(held.path.name, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_files_of_living_processes_are_kept_until_they_end(own, tmp_path):
+    holding = run(HOLD, cwd=tmp_path, wait=False, stdin=subprocess.PIPE)
+    name = holding.stdout.readline().strip()
+    assert name == f"app-{holding.pid}.log"
+    theirs = {name, f"{name}.2026-01-01", f".app-{holding.pid}.lock"}
+    make(tmp_path, *theirs)
+    delete(own)
+    alive = names(tmp_path)
+    holding.communicate("")
+    delete(own)
+
+    assert alive == {*theirs, "app.log", ".app.lock"}
+    assert names(tmp_path) == {"app.log", ".app.lock"}
+
+
+def test_files_of_a_living_service_whose_name_looks_like_a_process_of_ours_are_kept(own, tmp_path):
+    make(tmp_path, "app-2.log.2026-01-01", "app-2.log.2026-01-02.gz")
+    other = Place(tmp_path, "app-2")
+    delete(own)
+    other.release()
+
+    assert names(tmp_path) == {"app-2.log.2026-01-01", "app-2.log.2026-01-02.gz", ".app-2.lock", "app.log", ".app.lock"}
+
+
+def test_directory_with_the_name_of_a_log_is_left_alone(own, tmp_path):
+    (tmp_path / "app.log.2026-01-01").mkdir()
+    os.utime(tmp_path / "app.log.2026-01-01", (OLD, OLD))
+    make(tmp_path, "app.log.2026-01-02")
+    delete(own)
+
+    assert names(tmp_path) == {"app.log.2026-01-01", "app.log", ".app.lock"}
+
+
+def test_opening_a_file_deletes_what_is_too_old(tmp_path):
+    make(tmp_path, "app.log.2026-01-01")
+    file = LogFile(tmp_path, "app", 7, lambda path: b"opening\n")
+    file.write([b"one\n"])
+    file.close()
+
+    assert names(tmp_path) == {"app.log", ".app.lock"}
+
+
+def test_place_whose_lock_was_deleted_while_it_was_claimed_is_claimed_again(tmp_path):
+    first = Place(tmp_path, "app")
+    (tmp_path / ".app.lock").unlink()
+    assert not first.is_held
+    second = Place(tmp_path, "app")
+
+    assert second.is_held
+    assert not first.is_held
+    first.release()
+    second.release()

@@ -1,0 +1,457 @@
+"""The writer: what it does when the disk, the console or the process gives way, and what it counts."""
+
+import errno
+import logging
+import os
+import sys
+import threading
+
+import pytest
+
+from logs.reading import action, messages, parse, read, run
+from trackline import setup_logging
+from trackline.config import LogSettings
+from trackline.logs import handler as handler_module
+from trackline.logs import writer as writer_module
+from trackline.logs.files import LogFile
+from trackline.logs.handler import make_handler
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Give a logger with a handler of its own, and that handler."""
+    made = []
+
+    def make(*, console=False, file=True, max_queue_bytes=2**20, schema="ecs"):
+        settings = LogSettings("orders", "INFO", schema, tmp_path, console, file, 7, max_queue_bytes)
+        handler = make_handler(settings)
+        logger = logging.Logger("app")  # noqa: LOG001
+        logger.addHandler(handler)
+        made.append(handler)
+        return logger, handler
+
+    yield make
+    for handler in made:
+        handler.writer.close()
+
+
+class Refusing:
+    """Makes LogFile.write raise for as long as it is switched on, and says when it has."""
+
+    def __init__(self, monkeypatch):
+        self.is_on, self.has_refused, self.write = True, threading.Event(), LogFile.write
+        monkeypatch.setattr(LogFile, "write", lambda file, lines: self(file, lines))  # noqa: PLW0108
+        monkeypatch.setattr(writer_module, "_RETRY_SECONDS", 0.01)
+
+    def __call__(self, file, lines):
+        if self.is_on:
+            self.has_refused.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.write(file, lines)
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    return Refusing(monkeypatch)
+
+
+def test_lines_are_in_the_file_after_flush_in_order(make, tmp_path):
+    logger, handler = make()
+    for number in range(1000):
+        logger.info("%d", number)
+
+    assert handler.writer.flush()
+    assert messages(tmp_path / "orders.log") == [str(number) for number in range(1000)]
+    assert handler.writer.stats().written == 1000
+
+
+def test_file_opens_with_more_than_a_kibibyte_about_the_process_and_closes_with_counts(make, tmp_path):
+    logger, handler = make()
+    for number in range(5):
+        logger.info("%d", number)
+    assert handler.writer.close() == 0
+
+    opening, *between, closing = read(tmp_path / "orders.log")
+    assert len((tmp_path / "orders.log").read_bytes().split(b"\n")[0]) >= 1024
+    assert (action(opening), action(closing)) == ("log-open", "log-close")
+    assert {key: opening["labels"][key] for key in ("service", "pid", "schema", "file")} == {
+        "service": "orders",
+        "pid": os.getpid(),
+        "schema": "ecs",
+        "file": "orders.log",
+    }
+    assert opening["labels"]["nonce"] == opening["event.id"].split("-")[0]
+    assert closing["labels"] == {"lines": 5, "dropped": 0}
+    assert len(between) == 5
+
+
+@pytest.mark.parametrize("schema", ["otel", "flat"])
+def test_file_of_every_schema_opens_and_closes(schema, make, tmp_path):
+    logger, handler = make(schema=schema)
+    logger.info("one")
+    handler.writer.close()
+
+    opening, line, closing = (tmp_path / "orders.log").read_bytes().splitlines(keepends=True)
+    assert len(opening) > 1024
+    assert b"log-open" in opening
+    assert b"log-close" in closing
+    assert parse(line)
+
+
+def test_numbers_of_a_file_have_no_gaps(make, tmp_path):
+    logger, handler = make()
+    for _ in range(3):
+        logger.info("one")
+        handler.writer.close()
+
+    numbers = [int(line["event.id"].split("-")[1]) for line in read(tmp_path / "orders.log")]
+    assert sorted(numbers) == list(range(1, 3 * 3 + 1))
+
+
+def test_close_without_a_line_leaves_no_file(make, tmp_path):
+    make()[1].writer.close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_line_after_close_starts_again(make, tmp_path):
+    logger, handler = make()
+    logger.info("one")
+    handler.writer.close()
+    logger.info("two")
+    handler.writer.close()
+
+    lines = read(tmp_path / "orders.log")
+    assert messages(tmp_path / "orders.log") == ["one", "two"]
+    assert lines[-1]["labels"]["lines"] == 2
+
+
+def test_lines_wait_while_the_disk_is_full_and_arrive_once_with_one_warning(make, tmp_path, refusing, capsys):
+    logger, handler = make()
+    for number in range(10):
+        logger.info("%d", number)
+        refusing.has_refused.clear()
+        assert refusing.has_refused.wait(10)
+    assert handler.writer.stats().queued == 10
+    assert handler.writer.stats().errors > 1
+    refusing.is_on = False
+
+    assert handler.writer.flush()
+    assert messages(tmp_path / "orders.log") == [str(number) for number in range(10)]
+    assert capsys.readouterr().err.count("trackline: cannot write") == 1
+
+
+def test_what_is_dropped_while_the_disk_is_full_is_counted_and_said(make, tmp_path, refusing):
+    logger, handler = make()
+    logger.info("first")
+    assert refusing.has_refused.wait(10)
+    for _ in range(2000):
+        logger.info("x" * 1000)
+    logger.warning("important")
+    dropped = handler.writer.stats().dropped
+    refusing.is_on = False
+    handler.writer.close()
+
+    lines = read(tmp_path / "orders.log")
+    assert dropped > 500
+    assert messages(tmp_path / "orders.log")[0] == "first"
+    assert messages(tmp_path / "orders.log")[-1] == "important"
+    assert [line["labels"]["dropped"] for line in lines if action(line) in ("log-drop", "log-close")] == [dropped, dropped]
+    numbers = {int(line["event.id"].split("-")[1]) for line in lines}
+    assert len(set(range(1, max(numbers) + 1)) - numbers) == dropped
+
+
+def test_close_gives_up_in_time_and_says_what_was_not_written(make, tmp_path, refusing):
+    logger, handler = make()
+    logger.info("one")
+    logger.info("two")
+    assert handler.writer.close(timeout=5) == 2
+    refusing.is_on = False
+    logger.info("three")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["one", "two", "three"]
+
+
+def test_close_of_a_writer_that_hangs_returns_and_later_lines_are_written(make, tmp_path, monkeypatch):
+    hangs, goes_on, write = threading.Event(), threading.Event(), LogFile.write
+
+    def hang(file, lines):
+        hangs.set()
+        goes_on.wait(10)
+        write(file, lines)
+
+    monkeypatch.setattr(LogFile, "write", hang)
+    logger, handler = make()
+    logger.error("one")
+    assert hangs.wait(10)
+    logger.info("two")
+    assert handler.writer.close(timeout=0.01) == 1
+    thread = handler.writer._thread
+    goes_on.set()
+    thread.join(10)
+    logger.info("three")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["one", "two", "three"]
+
+
+def test_directory_that_is_deleted_while_running_comes_back(tmp_path, make):
+    logger, handler = make()
+    logger.info("one")
+    handler.writer.flush()
+    for path in tmp_path.iterdir():
+        path.unlink()
+    tmp_path.rmdir()
+    logger.info("two")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["two"]
+    assert action(read(tmp_path / "orders.log")[0]) == "log-open"
+
+
+class Stream:
+    """A standard output that is no file."""
+
+    def __init__(self, error=None):
+        self.text, self.error = "", error
+
+    def write(self, text):
+        if self.error:
+            raise self.error
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def test_console_has_the_same_lines_as_the_file_without_opening_and_closing(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream := Stream())
+    logger, handler = make(console=True)
+    for number in range(100):
+        logger.info("ü %d", number)
+    handler.writer.close()
+
+    assert stream.text.encode() == b"".join((tmp_path / "orders.log").read_bytes().splitlines(keepends=True)[1:-1])
+
+
+def test_console_has_a_line_once_however_often_the_file_refuses_it(make, refusing, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream := Stream())
+    logger, handler = make(console=True)
+    logger.info("one")
+    assert refusing.has_refused.wait(10)
+    refusing.has_refused.clear()
+    assert refusing.has_refused.wait(10)
+    refusing.is_on = False
+    handler.writer.close()
+
+    assert stream.text.count("one") == 1
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed"), TypeError("odd"), RuntimeError("odder")], ids=repr)
+def test_console_that_raises_does_not_stop_the_file(error, make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Stream(error))
+    logger, handler = make(console=True)
+    logger.info("one")
+    handler.writer.flush()
+    logger.info("two")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["one", "two"]
+
+
+@pytest.mark.parametrize("stdout", [None, object()], ids=repr)
+def test_no_console_is_no_error(stdout, make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    logger, handler = make(console=True)
+    logger.info("one")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["one"]
+
+
+def test_console_alone_makes_no_file(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream := Stream())
+    logger, handler = make(console=True, file=False)
+    logger.info("one")
+    handler.writer.close()
+
+    assert '"message":"one"' in stream.text
+    assert list(tmp_path.iterdir()) == []
+    assert handler.writer.stats().written == 1
+
+
+def test_eight_threads_lose_nothing_through_the_handler(make, tmp_path):
+    logger, handler = make(max_queue_bytes=2**26)
+
+    def log(name):
+        for number in range(1000):
+            logger.info("%d %d", name, number)
+
+    threads = [threading.Thread(target=log, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    handler.writer.close()
+
+    lines = messages(tmp_path / "orders.log")
+    for name in range(8):
+        assert [line for line in lines if line.startswith(f"{name} ")] == [f"{name} {number}" for number in range(1000)]
+    numbers = sorted(int(line["event.id"].split("-")[1]) for line in read(tmp_path / "orders.log"))
+    assert numbers == list(range(1, 8002 + 1))
+
+
+def test_logging_while_the_log_is_closed_again_and_again_loses_nothing(make, tmp_path):
+    logger, handler = make(max_queue_bytes=2**26)
+
+    def log(name):
+        for number in range(500):
+            logger.info("%d %d", name, number)
+
+    threads = [threading.Thread(target=log, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        handler.writer.close()
+    for thread in threads:
+        thread.join()
+    handler.writer.close()
+
+    assert sorted(messages(tmp_path / "orders.log")) == sorted(f"{name} {number}" for name in range(4) for number in range(500))
+
+
+def test_text_that_logs_is_logged_from_inside_the_handler(make, tmp_path):
+    logger, handler = make()
+
+    class Logs:
+        def __str__(self):
+            logger.error("inner")
+            return "outer"
+
+    logger.info("%s", Logs())
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["inner", "outer"]
+
+
+def test_console_that_logs_and_flushes_does_not_hang(make, tmp_path, monkeypatch):
+    logger, handler = make(console=True)
+    logged = threading.Event()
+
+    class Logs(Stream):
+        def write(self, text):
+            if not logged.is_set():
+                logged.set()
+                logger.info("inner")
+                handler.flush()
+
+    monkeypatch.setattr(sys, "stdout", Logs())
+    logger.info("outer")
+    assert logged.wait(10)
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["outer", "inner"]
+
+
+def test_where_no_thread_can_be_started_who_logs_writes(make, tmp_path, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    logger, handler = make()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    logger.info("one")
+
+    assert messages(tmp_path / "orders.log") == ["one"]
+    handler.writer.close()
+    assert action(read(tmp_path / "orders.log")[-1]) == "log-close"
+
+
+def test_signal_handler_may_log_and_flush_while_it_interrupts_logging(tmp_path):
+    script = """
+        import logging, signal, trackline
+        log_of_all = trackline.setup_logging("orders", console=False)
+        log, count = logging.getLogger("app"), 0
+        def handle(*_):
+            global count
+            count += 1
+            log.warning("signal %d", count)
+            if count % 10 == 0:
+                log_of_all.flush()
+            signal.setitimer(signal.ITIMER_REAL, 0.002)
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        number = 0
+        while count < 60:
+            number += 1
+            log.info("main %d", number)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        print(number, count)
+    """
+    done = run(script, cwd=tmp_path)
+    number, count = map(int, done.out.split())
+    lines = messages(tmp_path / "logs" / "orders.log")
+
+    assert done.err == ""
+    assert [line for line in lines if line.startswith("main")] == [f"main {one + 1}" for one in range(number)]
+    assert [line for line in lines if line.startswith("signal")] == [f"signal {one + 1}" for one in range(count)]
+
+
+def test_finalizer_may_log(make, tmp_path):
+    logger, handler = make()
+
+    class Ends:
+        def __del__(self):
+            logger.info("end")
+
+    for _ in range(100):
+        Ends()
+        logger.info("main")
+    handler.writer.close()
+
+    assert sorted(messages(tmp_path / "orders.log")) == ["end"] * 100 + ["main"] * 100
+
+
+def test_stats_say_what_waits(make, tmp_path, refusing):
+    logger, handler = make()
+    logger.info("one")
+    assert refusing.has_refused.wait(10)
+    stats = handler.writer.stats()
+
+    assert (stats.written, stats.dropped, stats.path) == (0, 0, None)
+    refusing.is_on = False
+    assert handler.writer.flush()
+    stats = handler.writer.stats()
+    assert (stats.written, stats.queued, stats.queued_bytes, stats.path) == (1, 0, 0, tmp_path / "orders.log")
+
+
+def test_handler_has_no_lock_to_be_held_by_another_thread(make):
+    assert make()[1].lock is None
+
+
+def test_filter_that_gives_another_record_is_obeyed(make, tmp_path):
+    logger, handler = make()
+    handler.addFilter(lambda record: record.msg != "secret")
+    if sys.version_info >= (3, 12):
+        handler.addFilter(lambda record: logging.makeLogRecord({**vars(record), "msg": "replaced"}) if record.msg == "old" else True)
+    logger.info("secret")
+    logger.info("old")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["replaced" if sys.version_info >= (3, 12) else "old"]
+
+
+def test_settings_reach_the_queue(make):
+    assert make(max_queue_bytes=2**21)[1]._queue.max_bytes == 2**21
+    assert handler_module._OPENING_WIDTH > 1024
+
+
+def test_dict_config_does_not_close_the_log(tmp_path):
+    """It calls close() of every handler there is, ours too, which goes on."""
+    handle = setup_logging("orders", log_dir=tmp_path, console=False)
+    logging.getLogger("app").info("one")
+    logging.shutdown(list(logging._handlerList))
+    logging.getLogger("app").info("two")
+    handle.close()
+
+    assert [action(line) for line in read(tmp_path / "orders.log")] == ["log-open", None, None, "log-close"]
