@@ -11,7 +11,8 @@ from trackline.logs.plain import Plain, text_of
 MAX_LINE = 256 * 1024
 """Every line is shorter, in bytes: shippers split or drop what is longer (and Elasticsearch's keyword fields end far below)."""
 
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_UTC_Z
+# Dates too: orjson ends the process where a tzinfo of the user's raises.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _CUTS = (65_536, 16_384, 4_096, 1_024, 128)
 _ROOM = MAX_LINE - 1024
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024 * 1024
 MAX_LINES = 200_000
 _TICK = 0.05
-_HEADROOM = 1.1
+_HEADROOM = 10  # a tenth
 _BATCH_BYTES = 256 * 1024
 
 
@@ -46,7 +46,9 @@ class LineQueue:
         lines, size = self._lines, len(line)
         waiting = self._bytes + size
         if (waiting > self.max_bytes or len(lines) >= self.max_lines) and not (
-            level >= WARNING and waiting <= self.max_bytes * _HEADROOM and len(lines) < self.max_lines * _HEADROOM
+            level >= WARNING
+            and waiting <= self.max_bytes + self.max_bytes // _HEADROOM
+            and len(lines) < self.max_lines + self.max_lines // _HEADROOM
         ):
             with self._dropped_lock:
                 self.dropped += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 import traceback
 from threading import local as thread_local
@@ -21,6 +20,7 @@ _OWN = frozenset(
         *("otelSpanID", "otelTraceID", "otelTraceSampled", "otelServiceName"),
     }
 )
+_MOST = 2**31
 _NAMES = ("funcName", "threadName", "processName")
 
 
@@ -32,8 +32,9 @@ def is_sound(record: logging.LogRecord) -> bool:
             and type(record.levelname) is str
             and type(record.levelno) is int
             and type(record.lineno) is int
+            and abs(record.lineno) < _MOST
             and type(record.created) is float
-            and math.isfinite(record.created)
+            and 0 <= record.created < 2**36
             and type(record.filename) is str
             and type(record.pathname) is str
             and all(getattr(record, name) is None or type(getattr(record, name)) is str for name in _NAMES)
@@ -53,9 +54,9 @@ def mended(record: logging.LogRecord) -> logging.LogRecord:
     number, line, created = given.get("levelno"), given.get("lineno"), given.get("created")
     made = logging.LogRecord(
         text_of(given.get("name")),
-        int(number) if isinstance(number, int) else logging.INFO,
+        number if type(number) is int else logging.INFO,
         text_of(given.get("pathname") or given.get("filename") or ""),
-        int(line) if isinstance(line, int) else 0,
+        line if type(line) is int and abs(line) < _MOST else 0,
         given.get("msg"),
         None,
         None,
@@ -64,7 +65,7 @@ def mended(record: logging.LogRecord) -> logging.LogRecord:
     for name in ("levelname", "filename", "exc_text", "stack_info", *_NAMES):
         if (value := given.get(name)) is not None:
             setattr(made, name, text_of(value))
-    if isinstance(created, int | float) and 0 <= created < 2**36:
+    if type(created) in (int, float) and 0 <= created < 2**36:
         made.created = float(created)
     vars(made).update({key: value for key, value in given.items() if key not in vars(made)})
     return made
@@ -84,7 +85,7 @@ def now_in_context(record: logging.LogRecord | None = None) -> tuple[str | None,
     if tracking_id is None and record is not None and isinstance(stamped := getattr(record, "tracking_id", None), str):
         tracking_id = stamped
     if tracking_id is not None and type(tracking_id) is not str:
-        tracking_id = text_of(tracking_id)
+        tracking_id = text_of(Plain().of(tracking_id))
     return tracking_id, trace_id, span_id, flags
 
 
