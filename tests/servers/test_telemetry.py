@@ -200,3 +200,22 @@ def test_span_says_which_request_id_came_in(traced):
         key: [[visit.sent["X-Request-ID"]] if "X-Request-ID" in visit.sent else None] if servers else []
         for key, (visit, servers, _) in traced.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("case", "body"),
+    [
+        (Case("debug", "/debug/{case}/boom-async", 500, raises="boom async"), b"RuntimeError: boom async"),
+        (Case("handled", "/handled/{case}/boom-async", 500, ("last exception handler",), raises="boom async"), b'{"handled":"any"}'),
+    ],
+    ids=["debug", "handled"],
+)
+def test_answer_to_an_error_is_the_applications_own_where_contrib_came_after_us(start_traced, case, body):
+    server = start_traced("sdk")
+    visit = send(server, case, "request-id")
+    collect(server, [visit], lambda visit: f"{visit.case.raises} {visit.token}")
+
+    assert visit.status == 500
+    assert body in visit.body
+    assert visit.header("x-request-id") == visit.header("x-tracking-id") == [visit.tracking_id]
+    assert {line["tracking_id"] for line in visit.lines} == {visit.tracking_id}

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
 
 import trackline
-from servers.apps import SEEING, is_partner, make_app, make_starlette
+from servers.apps import SEEING, handle_any, is_partner, make_app, make_starlette
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +92,19 @@ def make_starlette_traced(name: str, **options: Any) -> Any:
     return make_starlette(name, (Middleware(OpenTelemetryMiddleware), *SEEING), **options)
 
 
+def make_contrib_after_debug(name: str) -> Any:
+    app = make_app(name, debug=True)
+    FastAPIInstrumentor.instrument_app(app)
+    return app
+
+
+def make_contrib_after_handled(name: str) -> Any:
+    app = make_app(name)
+    FastAPIInstrumentor.instrument_app(app)
+    app.add_exception_handler(Exception, handle_any)
+    return app
+
+
 MAKERS: dict[str, Callable[..., Any]] = {
     "native": make_app,
     "contrib-before": make_contrib_before,
@@ -105,6 +118,8 @@ def make_apps(telemetry: str) -> dict[str, Any]:
     set_up(telemetry)
     apps = {name: make(name) for name, make in MAKERS.items()}
     if telemetry == "sdk":
+        apps["debug"] = make_contrib_after_debug("debug")
+        apps["handled"] = make_contrib_after_handled("handled")
         apps |= {
             f"{name}-{kind}": make(f"{name}-{kind}", trust=trust) for name, make in MAKERS.items() for kind, trust in TRUSTS.items()
         }
