@@ -59,9 +59,9 @@ def line_of(record, name="ecs"):
     return parse(schema(name).line(record))
 
 
-def run(script, *, cwd, wait=True, env=None, python=sys.executable, **options):
-    """Run a script in a process of its own."""
-    command = [python, "-W", "error", "-c", textwrap.dedent(script)]
+def run(script, *, cwd, wait=True, env=None, file=None, **options):
+    """Run a script, or a file, in a process of its own."""
+    command = [sys.executable, "-W", "error", *([file] if file else ["-c", textwrap.dedent(script)])]
     options = {"cwd": cwd, "env": {**ENVIRONMENT, **(env or {})}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     process = subprocess.Popen(command, text=True, **options)
     if not wait:

@@ -31,14 +31,16 @@ def flush_at_exit() -> None:
         # A child of multiprocessing ends in os._exit(), past atexit: a forked one forgets its parent's finalizers, and then runs these.
         register_after_fork(_close_child, _close_child)
         _close_child()
-    if threading.current_thread() is not threading.main_thread():
-        return
+    if threading.current_thread() is threading.main_thread():
+        _take_signals()
+        _follow_uvicorn(getattr(signal.getsignal(signal.SIGTERM), "__self__", None))
+
+
+def _take_signals() -> None:
+    """Handle the signals that would end the process at once. (Python's own handler for SIGINT ends in atexit.)"""
     for number in (signal.SIGTERM, signal.SIGINT):
-        handler = signal.getsignal(number)
-        if handler is signal.SIG_DFL:  # it ends the process at once; Python's own for SIGINT ends in atexit
+        if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminate)
-        else:
-            _close_before_uvicorn_ends(getattr(handler, "__self__", None))
 
 
 class _Captured(list[int]):
@@ -50,12 +52,11 @@ class _Captured(list[int]):
     """
 
     def __reversed__(self) -> Iterator[int]:
-        if any(signal.getsignal(number) is signal.SIG_DFL for number in self):
-            _close_all(timeout=2.0)
+        _take_signals()
         return super().__reversed__()
 
 
-def _close_before_uvicorn_ends(server: Any) -> None:
+def _follow_uvicorn(server: Any) -> None:
     captured = getattr(server, "_captured_signals", None)
     if type(captured) is list and hasattr(server, "should_exit"):
         server._captured_signals = _Captured(captured)  # noqa: SLF001  (there is no hook; without it the last lines are lost)

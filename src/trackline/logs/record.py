@@ -50,8 +50,10 @@ def is_sound(record: logging.LogRecord) -> bool:
 
 def mended(record: logging.LogRecord) -> logging.LogRecord:
     """Give a sound record with everything that can be kept of one that is not."""
-    given = {text_of(key): value for key, value in list(vars(record).items())}
-    number, line, created = given.get("levelno"), given.get("lineno"), given.get("created")
+    given: dict[str, Any] = {text_of(key): value for key, value in list(vars(record).items())}
+    number: Any = given.get("levelno")
+    line: Any = given.get("lineno")
+    created: Any = given.get("created")
     made = logging.LogRecord(
         text_of(given.get("name")),
         number if type(number) is int else logging.INFO,

@@ -56,6 +56,7 @@ class LogWriter:
     def __init__(self, queue: LineQueue, schema: Schema, file: LogFile | None, console: Console | None) -> None:
         self._queue, self._schema, self._file, self._console = queue, schema, file, console
         self._warned_at = -_WARN_SECONDS
+        self._has_said_last = False
         self._renew()
         _writers.add(self)
 
@@ -130,6 +131,10 @@ class LogWriter:
                 return len(self._queue)
         if self._thread is None and (len(self._queue) or (self._file is not None and self._file.is_open)):
             self._finish(is_written=self._drain())
+        if self.is_exiting and len(self._queue) and not self._has_said_last:
+            self._has_said_last = True
+            self._warned_at = -_WARN_SECONDS
+            self._complain(f"{len(self._queue)} lines could not be written")
         return len(self._queue)
 
     def stats(self) -> LogStats:
