@@ -26,6 +26,10 @@ class Claim:
 CLAIMS = (
     Claim("A", "trackline", "asgi-correlation-id", (("raw", "no id"), ("fastapi", "no id")), at_most=0.5),
     Claim("A", "trackline", "asgi-correlation-id", (("raw", "incoming id"), ("fastapi", "incoming id")), at_most=1.0),
+    *(
+        Claim("A", f"{set_up} + trackline", set_up, (("fastapi", "no id"), ("fastapi", "incoming id")), at_most=1.1)
+        for set_up in ("contrib 100%", "contrib 0%", "native 100%", "native 0%", "starlette's 100%", "starlette's 0%")
+    ),
 )
 
 # A part's figure(result, peer, *place): the smaller, the better, and None where there is none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import get_current
 from opentelemetry.trace import get_current_span
 from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +15,7 @@ from trackline.middleware import TRACKED_KEY, TrackingMiddleware
 from trackline.request import holds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -95,30 +96,35 @@ class RelayingEdge(Edge):
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or get_current_span().get_span_context().is_valid:
+        if scope["type"] != "http" or (get_current() and get_current_span().get_span_context().is_valid):
             await super().__call__(scope, receive, send)
             return
+        is_ours = False
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start" and (tracking_id := self._tracking_id_of(scope)) is not None:
-                message = self._stamp(message, tracking_id.encode("ascii"))
-            await send(message)
+        def answer(message: Message) -> Awaitable[None]:
+            nonlocal is_ours
+            if message["type"] == "http.response.start":
+                tracking_id = scope.get(TRACKED_KEY)
+                if tracking_id is None and (tracking_id := self._identify_late(scope)) is None:
+                    return send(message)
+                if TRACKING_ID.get() is None:  # answered outside of where it is set: the server's access log is written here
+                    is_ours = True
+                    TRACKING_ID.set(tracking_id)
+                value = tracking_id.encode("ascii")
+                if self._keys and (self._keys[0], value) not in (message.get("headers") or ()):
+                    message = self._stamp(message, value)
+            return send(message)
 
-        before = TRACKING_ID.get(), IDENTITY.get()
         await self._stack(scope, receive, answer)
-        TRACKING_ID.set(before[0])
-        IDENTITY.set(before[1])
+        if is_ours:
+            TRACKING_ID.set(None)
 
-    def _tracking_id_of(self, scope: Scope) -> str | None:
-        tracking_id: str | None = scope.get(TRACKED_KEY)
-        if tracking_id is None:
-            if self._exclude is not None and holds(self._exclude, scope, otherwise=False):
-                return None
-            tracking_id, _, identity = self._identify(scope)
-            scope[TRACKED_KEY] = tracking_id
-            IDENTITY.set(identity)
-        if TRACKING_ID.get() is None:  # a BaseHTTPMiddleware has a task of its own inside; the server's access log is written here
-            TRACKING_ID.set(tracking_id)
+    def _identify_late(self, scope: Scope) -> str | None:
+        if self._exclude is not None and holds(self._exclude, scope, otherwise=False):
+            return None
+        tracking_id, _, identity = self._reader.identify(scope)
+        scope[TRACKED_KEY] = tracking_id
+        IDENTITY.set(identity)
         return tracking_id
 
 

@@ -55,7 +55,7 @@ class TrackingMiddleware:
         self._next = app
         self._exclude = settings.exclude
         reader, answers = RequestReader(settings), ResponseHeaders(settings.response_headers)
-        self._identify, self._wanted = reader.identify, reader.wanted
+        self._reader, self._decide, self._wanted = reader, reader.decide, reader.wanted
         self._stamp, self._special, self._keys = answers.stamp, answers.special, answers.keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901, PLR0912, PLR0915  (written out, see below)
@@ -75,20 +75,20 @@ class TrackingMiddleware:
         identity = None
         try:
             headers = scope.get("headers")
-            if type(headers) is list and not get_current():
+            if type(headers) is list:
                 wanted = self._wanted
                 found: Found = ()
                 for header in headers:
                     if header[0] in wanted:
                         found = (*found, header)
-                if found:
-                    tracking_id, value, identity = self._identify(scope, found)
-                else:
-                    tracking_id = new_trace_id()
-                    value = tracking_id.encode("ascii")
-                    scope["headers"] = [*headers, (REQUEST_ID, value)]
             else:
-                tracking_id, value, identity = self._identify(scope)
+                headers, found = self._reader.find(scope)
+            if found or get_current():
+                tracking_id, value, identity = self._decide(scope, headers, found)
+            else:
+                tracking_id = new_trace_id()
+                value = tracking_id.encode("ascii")
+                scope["headers"] = [*headers, (REQUEST_ID, value)]
         except Exception:  # noqa: BLE001  (never fail a request)
             _log.warning("a request goes through untracked: an error in trackline itself", exc_info=True)
             await self._next(scope, receive, send)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from opentelemetry.context import get_current
-from opentelemetry.trace import INVALID_SPAN, SpanContext, TraceFlags, format_trace_id, get_current_span
+from opentelemetry.trace import INVALID_SPAN, SpanContext, TraceFlags, get_current_span
 
 from trackline.generate import new_trace_id
 from trackline.identity import TRACE_HEADERS, Identity, claim, identify, is_usable
@@ -16,10 +15,11 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span
 
-    from trackline._asgi import Headers, Scope
+    from trackline._asgi import Scope
     from trackline.config import TrackingSettings
 
-    Found = tuple[tuple[bytes, bytes], ...]
+    Header = tuple[bytes, bytes]
+    Found = tuple[Header, ...]
 
 CALLER_KEY = "trackline.caller"
 """Where in the scope the headers are that a caller sent who is not trusted."""
@@ -34,72 +34,67 @@ class RequestReader:
     def __init__(self, settings: TrackingSettings) -> None:
         self._trusts = settings.trusts
         self._id_headers = tuple(name.lower().encode("ascii") for name in settings.id_headers)
-        self._is_plain = self._id_headers == (REQUEST_ID,) and settings.trusts is None
+        self._is_plain = self._id_headers == (REQUEST_ID,)
         self._other_id_headers = frozenset(self._id_headers) - {REQUEST_ID}
         self.wanted = frozenset((*self._id_headers, *TRACE_HEADERS, REQUEST_ID))
 
-    def identify(self, scope: Scope, found: Found | None = None) -> tuple[str, bytes, Identity | None]:
+    def decide(self, scope: Scope, headers: list[Header], found: Found) -> tuple[str, bytes, Identity | None]:
         """
         Decide tracking ID (as text and as a header's value) and identity of a request; the application sees one X-Request-ID, that ID.
 
-        ``found`` are the headers that matter, where somebody has looked for them already and there is no current span. No identity
-        (None) where the tracking ID says it all: it is a new trace ID. Changes ``scope["headers"]`` to a new list; the scope is not
-        copied, because what is outside of us reads from it what the router has put there (the route of a span).
+        ``headers`` are those of the scope, ``found`` those among them that matter (`wanted`). No identity (None) where the tracking ID
+        says it all: it is a new trace ID. Gives the scope a new list of headers; the scope itself is not copied, because what is
+        outside of us reads from it what the router has put there (the route of a span).
         """
-        if found is not None and self._is_plain and (sent := _only_request_id(found)) is not None:
-            tracking_id = sent.decode("ascii")
-            return tracking_id, sent, Identity(tracking_id, None, found)
-        headers: Headers = scope.get("headers") or ()
-        if type(headers) is not list:
-            headers = scope["headers"] = list(headers)  # ASGI allows any iterable, also one that can be read only once
-        if found is None:
-            found = tuple(header for header in headers if header[0] in self.wanted)
-        trace_id = claimed = None
-        if get_current() or CALLER_KEY in scope or (found and self._trusts is not None):
-            found, trace_id, claimed = self._look_around(scope, found)
-            headers = scope["headers"]
-
-        if claimed is not None and claimed.trace_id == trace_id:
-            # A span outside of us has joined the trace of a caller who is not trusted: that ID is still the caller's.
-            identity = Identity(new_trace_id(), trace_id)
-        elif not found and trace_id is None:
-            tracking_id = new_trace_id()
-            value = tracking_id.encode("ascii")
-            scope["headers"] = [*headers, (REQUEST_ID, value)]
-            return tracking_id, value, None
-        else:
-            identity = identify(found, self._id_headers, trace_id)
-        value = identity.tracking_id.encode("ascii")
-        if not found:
-            scope["headers"] = [*headers, (REQUEST_ID, value)]
-        else:
-            self._write_back(scope, headers, found, value)
-        if trace_id is not None:
-            _describe(get_current_span(), identity, claimed, found)
-        return identity.tracking_id, value, identity
-
-    def _look_around(self, scope: Scope, found: Found) -> tuple[Found, str | None, Identity | None]:
-        """Give what counts of the headers found, the trace ID of the current span, and what an untrusted caller claims."""
-        if found and self._trusts is not None and not holds(self._trusts, scope, otherwise=False):
-            self._hide(scope)
-            found = ()
         span = get_current_span()
         trace_id = None
         if span is not INVALID_SPAN and (context := span.get_span_context()).is_valid:
-            trace_id = format_trace_id(context.trace_id)
-        hidden = scope.get(CALLER_KEY)
-        return found, trace_id, claim(hidden, self._id_headers) if hidden else None
+            trace_id = "%032x" % context.trace_id  # noqa: UP031  (half of what format_trace_id takes)
+        claimed = None
+        if self._trusts is not None and (found or CALLER_KEY in scope):
+            headers, found, claimed = self._distrust(scope, headers, found)
 
-    def _write_back(self, scope: Scope, headers: Headers, found: Found, value: bytes) -> None:
+        identity: Identity | None
+        if found and self._is_plain and (sent := _only_request_id(found)) is not None:
+            tracking_id, value = sent.decode("ascii"), sent
+            identity = Identity(tracking_id, trace_id, found)
+        elif found:
+            identity = identify(found, self._id_headers, trace_id)
+            tracking_id, value = identity.tracking_id, identity.tracking_id.encode("ascii")
+            self._write_back(scope, headers, found, value)
+        else:
+            # Where the span outside of us has joined the trace of a caller who is not trusted, that ID is still the caller's.
+            is_theirs = claimed is not None and claimed.trace_id == trace_id
+            tracking_id = new_trace_id() if trace_id is None or is_theirs else trace_id
+            identity = None if trace_id is None else Identity(tracking_id, trace_id)
+            value = tracking_id.encode("ascii")
+            scope["headers"] = [*headers, (REQUEST_ID, value)]
+        if trace_id is not None and span.is_recording():
+            _describe(span, tracking_id, claimed, found)
+        return tracking_id, value, identity
+
+    def identify(self, scope: Scope) -> tuple[str, bytes, Identity | None]:
+        """Find what matters in a scope, and `decide`."""
+        return self.decide(scope, *self.find(scope))
+
+    def find(self, scope: Scope) -> tuple[list[Header], Found]:
+        """Give the headers of a scope, as a list that is the scope's own from now on, and those among them that matter."""
+        headers: list[Header] = scope.get("headers") or []
+        if type(headers) is not list:
+            headers = scope["headers"] = list(headers)  # ASGI allows any iterable, also one that can be read only once
+        return headers, tuple(header for header in headers if header[0] in self.wanted)
+
+    def _distrust(self, scope: Scope, headers: list[Header], found: Found) -> tuple[list[Header], Found, Identity | None]:
+        """Give headers and findings without what an untrusted caller sent, and what such a caller claims."""
+        if found and self._trusts is not None and not holds(self._trusts, scope, otherwise=False):
+            self._hide(scope)
+            headers, found = scope["headers"], ()
+        hidden = scope.get(CALLER_KEY)
+        return headers, found, claim(hidden, self._id_headers) if hidden else None
+
+    def _write_back(self, scope: Scope, headers: list[Header], found: Found, value: bytes) -> None:
         """Leave one X-Request-ID, the tracking ID, and no ID header that was not usable: that is as though absent."""
         others = self._other_id_headers
-        if not others:
-            sent = 0
-            for name, came in found:
-                if name == REQUEST_ID:
-                    sent += 1 if came == value else 2
-            if sent == 1:
-                return
         kept = [header for header in headers if header[0] != REQUEST_ID and (header[0] not in others or is_usable(header[1]))]
         scope["headers"] = [*kept, (REQUEST_ID, value)]
 
@@ -139,19 +134,18 @@ def holds(question: Callable[[Scope], bool], scope: Scope, *, otherwise: bool) -
         return otherwise
 
 
-def _describe(span: Span, identity: Identity, claimed: Identity | None, found: Found) -> None:
-    """Put the tracking ID on the server span, if it records; what a caller claimed who is not trusted becomes a link."""
-    if not span.is_recording():
-        return
-    span.set_attribute("tracking_id", identity.tracking_id)
+def _describe(span: Span, tracking_id: str, claimed: Identity | None, found: Found) -> None:
+    """Put the tracking ID on the server span, which records; what a caller claimed who is not trusted becomes a link."""
+    span.set_attribute("tracking_id", tracking_id)
     sent = [value.decode("ascii") for name, value in found if name == REQUEST_ID and is_usable(value)]
     if sent:
         span.set_attribute("http.request.header.x-request-id", sent)
     if claimed is None:
         return
-    if claimed.trace_context is None:
-        span.set_attribute("trackline.caller.tracking_id", claimed.tracking_id)
-        return
     came = claimed.trace_context
-    parent = SpanContext(int(came.trace_id, 16), int(came.parent_id, 16), is_remote=True, trace_flags=TraceFlags(came.flags))
-    span.add_link(parent, {"trackline.caller.tracking_id": claimed.tracking_id})
+    if came is None:
+        span.set_attribute("trackline.caller.tracking_id", claimed.tracking_id)
+    else:
+        flags = TraceFlags(came.flags)
+        parent = SpanContext(int(came.trace_id, 16), int(came.parent_id, 16), is_remote=True, trace_flags=flags)
+        span.add_link(parent, {"trackline.caller.tracking_id": claimed.tracking_id})
