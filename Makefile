@@ -43,6 +43,8 @@ $(VENV)/.python:
 $(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,httpx,zstd]' --group test --group lint
+	@# What pip refuses beside the newest of others, and works: arq wants redis<6.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps arq
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed bench/requirements.txt

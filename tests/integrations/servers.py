@@ -112,7 +112,10 @@ class Worker:
     def stop(self) -> None:
         """End it as an operator would."""
         self.process.terminate()
-        self.process.wait(15)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"does not end:\n{self.output.read_text(errors='replace')[-8000:]}") from None
 
     def _is_ready(self) -> bool:
         return self._ready in self.output.read_text(errors="replace") or any(self._ready in line["message"] for line in self.lines())
