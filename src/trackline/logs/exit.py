@@ -37,7 +37,7 @@ def flush_at_exit() -> None:
 
 
 def _take_signals() -> None:
-    """Handle the signals that would end the process at once. (Python's own handler for SIGINT ends in atexit.)"""
+    """Handle the signals that would end the process at once; Python's own handler for SIGINT ends in atexit."""
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminate)
