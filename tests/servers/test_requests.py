@@ -139,6 +139,10 @@ def visits(server) -> dict[tuple[str, str], Visit]:
     return all_visits
 
 
+def only(*names):
+    return pytest.mark.parametrize("server", names, indirect=True)
+
+
 def each(visits, **wanted):
     """Give each visit under the name that a failure is to show; `wanted` are what its case has to have."""
     for (name, comes_in), visit in visits.items():
@@ -236,6 +240,14 @@ def test_access_line_of_a_request_has_the_id_and_its_fields(visits, server):
     assert found == {key: [expected(visit)] for key, visit in each(visits, is_websocket=False)}
 
 
+@only("hypercorn", "granian")
+def test_access_line_has_the_duration_where_the_server_has_it(visits, server):
+    lines = [line for line in visits["threads", "nothing"].lines if line["log.logger"] == ACCESS[server.name]]
+
+    assert [type(line["event.duration"]) for line in lines] == [int]
+    assert 10_000 < lines[0]["event.duration"] < 10_000_000_000  # nanoseconds
+
+
 def test_handshake_of_a_websocket_is_logged_once(visits, server):
     found = {
         key: len([line for line in visit.lines if line["log.logger"] == ACCESS[server.name] or '"WebSocket /' in line["message"]])
@@ -289,10 +301,6 @@ def test_no_line_outside_of_a_request_has_an_id(server, visits):
     starting = [line for line in server.lines() if line["log.logger"] == "trackline" or "tarted" in line["message"]]
     assert starting
     assert not any("tracking_id" in line for line in starting)
-
-
-def only(name):
-    return pytest.mark.parametrize("server", [name], indirect=True)
 
 
 @only("granian")
