@@ -187,7 +187,8 @@ def test_tasks_that_wait_while_the_worker_restarts_keep_their_ids(redis_url, tmp
         with start(redis_url, tmp_path / str(number), "restarting") as worker:
             [line] = worker.wait_for_lines("begin while-down-")
             assert (line["message"], line["tracking_id"]) == (f"begin while-down-{number}", f"waiting-{number}")
-            worker.stop()
+            if number == 1:
+                worker.stop()
 
 
 def test_with_the_worker_alone_all_that_a_task_starts_has_the_ids_new_one(worker):
