@@ -25,6 +25,8 @@ from starlette.routing import Route
 import trackline
 from trackline import get_tracking_id
 from trackline.context import current_span_ids
+from trackline.identity import derive_trace_id
+from trackline.otel.id_generator import TrackingIdGenerator
 
 TRACE_ID = "0af7651916cd43dd0448eb211c80319c"
 TRACEPARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -159,6 +161,47 @@ async def test_one_server_span_one_id_and_the_header(setup, path, sent, spans, c
     assert (server.parent is None) == ("traceparent" not in sent)
     if "traceparent" in sent:
         assert trace_id == TRACE_ID
+
+
+class Refusing:
+    """A middleware of the user's, outside of the tracer, which lets nobody through."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await PlainTextResponse("no", 403)(scope, receive, send)
+
+
+@pytest.mark.parametrize("sent", [{}, {"X-Request-ID": "abc"}], ids=["nothing", "id"])
+async def test_what_is_answered_outside_of_starlettes_tracer_has_an_id_too(sent, spans, client_of):
+    app = starlettes(spans[1])
+    app.add_middleware(Refusing)
+
+    async with client_of(app) as client:
+        response = await client.get("/ok", headers=sent)
+        excluded = FastAPI()
+        excluded.add_middleware(OpenTelemetryMiddleware)
+        excluded.add_middleware(Refusing)
+        trackline.install(excluded, exclude=lambda scope: True)
+    async with client_of(excluded) as client:
+        untouched = await client.get("/ok")
+
+    assert response.status_code == 403
+    assert response.headers.get_list("X-Request-ID") == response.headers.get_list("X-Tracking-ID")
+    assert len(response.headers["X-Request-ID"]) == (3 if sent else 32)
+    assert get_tracking_id() is None
+    assert "X-Request-ID" not in untouched.headers
+
+
+async def test_starlettes_root_has_the_derived_trace_id_with_our_generator(client_of):
+    provider = TracerProvider(id_generator=TrackingIdGenerator())
+    app = starlettes(provider)
+
+    async with client_of(app) as client:
+        await client.get("/ok", headers={"X-Request-ID": "order-1742"})
+
+    assert app.seen[0][:2] == ("order-1742", derive_trace_id("order-1742"))
 
 
 async def test_no_sdk_no_span(client_of):

@@ -31,7 +31,20 @@ IDENTITY: ContextVar[Identity | None] = ContextVar("trackline_identity", default
 OTEL_KEY = "trackline.tracking_id"
 """The key in OTel's Context under which a propagator leaves the tracking ID where no middleware runs (a task queue's worker)."""
 
+ROOT_KEY = "trackline.root"
+"""In OTel's Context: the `Root` whose trace is to have the trace ID that is derived from a tracking ID."""
+
 _log = logging.getLogger("trackline")
+
+
+class Root:
+    """A tracking ID that came without a trace: the next root span gets the derived trace ID, further ones do not."""
+
+    __slots__ = ("is_taken", "tracking_id")
+
+    def __init__(self, tracking_id: str) -> None:
+        self.tracking_id = tracking_id
+        self.is_taken = False
 
 
 def get_tracking_id() -> str | None:

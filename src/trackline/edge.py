@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import get_current
+from opentelemetry.context import attach, detach, get_current, set_value
 from opentelemetry.trace import get_current_span
 from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.errors import ServerErrorMiddleware
 
-from trackline.context import IDENTITY, TRACKING_ID
+from trackline.context import IDENTITY, ROOT_KEY, TRACKING_ID, Root
 from trackline.middleware import TRACKED_KEY, TrackingMiddleware
 from trackline.request import holds
 
@@ -115,9 +115,24 @@ class RelayingEdge(Edge):
                     message = self._stamp(message, value)
             return send(message)
 
-        await self._stack(scope, receive, answer)
+        root = self._root_of(scope)
+        token = None if root is None else attach(set_value(ROOT_KEY, root))
+        try:
+            await self._stack(scope, receive, answer)
+        finally:
+            if token is not None:
+                detach(token)
         if is_ours:
             TRACKING_ID.set(None)
+
+    def _root_of(self, scope: Scope) -> Root | None:
+        """Give what a `TrackingIdGenerator` is to know: Starlette's middleware does not make current what a propagator tells it."""
+        try:
+            _, found = self._reader.find(scope)
+            claimed = self._reader.claim(found) if found else None
+        except Exception:  # noqa: BLE001  (never fail a request; inside, it is said)
+            return None
+        return Root(claimed.tracking_id) if claimed is not None and claimed.trace_context is None else None
 
     def _identify_late(self, scope: Scope) -> str | None:
         if self._exclude is not None and holds(self._exclude, scope, otherwise=False):

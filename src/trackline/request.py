@@ -84,6 +84,10 @@ class RequestReader:
             headers = scope["headers"] = list(headers)  # ASGI allows any iterable, also one that can be read only once
         return headers, tuple(header for header in headers if header[0] in self.wanted)
 
+    def claim(self, found: Found) -> Identity | None:
+        """Give the identity that a caller claims, trusted or not, or None."""
+        return claim(found, self._id_headers)
+
     def _distrust(self, scope: Scope, headers: list[Header], found: Found) -> tuple[list[Header], Found, Identity | None]:
         """Give headers and findings without what an untrusted caller sent, and what such a caller claims."""
         if found and self._trusts is not None and not holds(self._trusts, scope, otherwise=False):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from opentelemetry.context import get_value
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+from trackline.context import ROOT_KEY, Root
 from trackline.generate import new_trace_id
 from trackline.identity import derive_trace_id
-from trackline.otel.propagator import ROOT_KEY, Root
 
 
 class TrackingIdGenerator(RandomIdGenerator):

@@ -10,29 +10,16 @@ from opentelemetry.propagators.textmap import CarrierT, Getter, Setter, TextMapP
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from trackline.carriers import REQUEST_ID
-from trackline.context import IDENTITY, OTEL_KEY, get_tracking_id
+from trackline.context import IDENTITY, OTEL_KEY, ROOT_KEY, Root, get_tracking_id
 from trackline.identity import BAGGAGE_KEY, claim, is_usable
 from trackline.tracecontext import format_traceparent
 
 if TYPE_CHECKING:
     from trackline.identity import Identity
 
-ROOT_KEY = "trackline.root"
-"""In OTel's Context: the `Root` whose trace is to have the trace ID that is derived from a tracking ID."""
-
 _IDENTITY_KEY = "trackline.identity"
 _ID_HEADERS = (b"x-request-id",)
 _NAMES = (REQUEST_ID, "traceparent", "tracestate", "baggage")
-
-
-class Root:
-    """A tracking ID that came without a trace: the next root span gets the derived trace ID, further ones do not."""
-
-    __slots__ = ("is_taken", "tracking_id")
-
-    def __init__(self, tracking_id: str) -> None:
-        self.tracking_id = tracking_id
-        self.is_taken = False
 
 
 class TrackingPropagator(TextMapPropagator):
