@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
+from collections.abc import Mapping
 from threading import local as thread_local
 from typing import Any
 
@@ -96,8 +97,17 @@ def message_of(record: logging.LogRecord) -> str:
     try:
         message = record.getMessage()
     except Exception as error:  # noqa: BLE001  (arguments that do not fit, a __str__ or __format__ of the user's that raises)
-        return f"{text_of(record.msg)} {text_of(Plain().of(record.args))} [not formatted: {type(error).__name__}]"
+        return f"{text_of(record.msg)} {_arguments_of(record)} [not formatted: {type(error).__name__}]"
     return message if type(message) is str else text_of(message)
+
+
+def _arguments_of(record: logging.LogRecord) -> str:
+    """Give the arguments as text; of a mapping only what the message asks for: hypercorn's holds the environment, passwords and all."""
+    arguments: Any = record.args
+    if isinstance(arguments, Mapping):
+        asked = [name for name in arguments if isinstance(name, str) and f"%({name})" in text_of(record.msg)]
+        arguments = {name: arguments[name] for name in asked}
+    return text_of(Plain().of(arguments))
 
 
 def error_of(record: logging.LogRecord) -> tuple[str | None, str | None, str] | None:
