@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trackline.logs.setup import Logging
 
 _APPLICATIONS = (("fastapi.applications", "FastAPI"), ("starlette.applications", "Starlette"))
-_CLIENTS = ("httpx",)
+_CLIENTS = ("httpx", "requests", "urllib3", "aiohttp")
 _log = logging.getLogger("trackline")
 
 
