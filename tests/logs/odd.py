@@ -200,7 +200,7 @@ ODD = {
     "1 MiB": "a" * 2**20,
     "1 MiB of what JSON escapes": "\x00" * 2**20,
     "1 MiB of emoji": "🎉" * 2**18,
-    "1 MiB of bytes": b"\xff" * 2**20,
+    "300 KiB of bytes": b"\xff" * 300_000,
     "long key": {"k" * 2**20: 1},
     "many items": list(range(200_000)),
     "many keys": {f"key {number}": number for number in range(50_000)},

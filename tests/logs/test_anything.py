@@ -100,6 +100,7 @@ def logged(name, record):
     made = schema(name)
     TRACKING_ID.set("order-1")
     line = parse(made.line(record))
+    assert "encode-error" not in (line.get("event.action"), line.get("event_name", "")[10:], line.get("func"))  # the last resort
     assert parse(made.line(make_record()))  # and the next one, too
     if name == "ecs":
         for field, value in line.items():
@@ -125,6 +126,7 @@ def holds_ours(name, line):
         assert line["attributes"]["log.record.uid"].endswith("-1")
         assert (line["attributes"]["code.line.number"], line["attributes"]["code.function.name"]) == (12, "pay")
         assert "tracking_id" not in line["attributes"]
+        assert all(name.strip() for name in line["attributes"])
     else:
         assert list(line) == ["@timestamp", "level", "name", "processName", "tracking_id", "loc", "func", "message"]
         assert (line["tracking_id"], line["loc"], line["func"]) == ("order-1", "main.py:12", "pay")
@@ -198,6 +200,14 @@ def test_odd_value_as_message_and_as_argument(name, odd):
     holds_ours(name, logged(name, make_record(value)))
     holds_ours(name, logged(name, make_record("%s", (value,))))
     holds_ours(name, logged(name, make_record("%d %s", (value,))))
+
+
+@ODD_VALUES
+def test_odd_value_in_the_place_of_the_arguments(odd):
+    record = make_record("%(a)d %s")
+    record.args = ODD[odd]
+
+    holds_ours("ecs", logged("ecs", record))
 
 
 @ODD_VALUES

@@ -200,6 +200,28 @@ def test_link_is_not_followed(open_file, tmp_path):
     assert file.path.read_bytes() == OPENING + b"one\n"
 
 
+def test_link_that_takes_the_place_of_the_open_file_is_not_followed(open_file, tmp_path):
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"precious\n")
+    file = open_file()
+    write(file, "one")
+    (tmp_path / "app.log").unlink()
+    (tmp_path / "app.log").symlink_to(target)
+    write(file, "two")
+
+    assert target.read_bytes() == b"precious\n"
+    assert file.path.read_bytes() == OPENING + b"two\n"
+
+
+def test_link_that_is_made_between_looking_and_opening_is_not_followed(open_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "is_symlink", lambda path: False)
+    (tmp_path / "app.log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_file().write([b"one\n"])
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_linked_lock_is_not_followed(open_file, tmp_path):
     (tmp_path / ".app.lock").symlink_to(tmp_path / "elsewhere")
     file = open_file()

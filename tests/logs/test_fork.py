@@ -172,6 +172,24 @@ def main():
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_of_multiprocessing_that_set_up_their_own_log_write_their_last_lines(method, tmp_path):
+    (tmp_path / "main.py").write_text(
+        SET_UP.replace('handle = trackline.setup_logging("orders", console=False)', "")
+        + CHILDREN.format(method=method)
+        .replace(
+            '    log = logging.getLogger("app")\n',
+            '    trackline.setup_logging("orders", console=False)\n    log = logging.getLogger("app")\n',
+        )
+        .replace('    handle = trackline.setup_logging("orders", console=False)\n', "")
+        + "\nif __name__ == '__main__':\n    main()\n"
+    )
+    done = run(None, cwd=tmp_path, file="main.py")
+
+    assert (done.out, done.err) == ("[0, 0]\n", "")
+    assert sorted(messages(*files(tmp_path))) == sorted(f"child {name} {number}" for name in "ab" for number in range(100))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_of_multiprocessing_write_their_last_lines(method, tmp_path):
     (tmp_path / "main.py").write_text(
         SET_UP.replace('handle = trackline.setup_logging("orders", console=False)', "")

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from logs.reading import run
+from trackline.logs import place
 from trackline.logs.files import LogFile
 from trackline.logs.place import Place
 from trackline.logs.retention import delete_old
@@ -142,3 +143,21 @@ def test_place_whose_lock_was_deleted_while_it_was_claimed_is_claimed_again(tmp_
     assert not first.is_held
     first.release()
     second.release()
+
+
+def test_place_is_not_claimed_by_a_lock_that_is_deleted_in_between(tmp_path, monkeypatch):
+    flock = place.fcntl.flock
+
+    def delete_first(descriptor, operation):
+        monkeypatch.setattr(place.fcntl, "flock", flock)
+        (tmp_path / ".app.lock").unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(place.fcntl, "flock", delete_first)
+    claimed = Place(tmp_path, "app")
+    other = Place(tmp_path, "app")
+
+    assert claimed.is_held
+    assert (claimed.path.name, other.path.name) == ("app.log", f"app-{os.getpid()}.log")
+    claimed.release()
+    other.release()

@@ -249,7 +249,7 @@ def test_console_has_a_line_once_however_often_the_file_refuses_it(make, refusin
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError(), ValueError("closed"), TypeError("odd"), RuntimeError("odder")], ids=repr)
-def test_console_that_raises_does_not_stop_the_file(error, make, tmp_path, monkeypatch):
+def test_console_that_raises_does_not_stop_the_file(error, make, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", Stream(error))
     logger, handler = make(console=True)
     logger.info("one")
@@ -258,6 +258,7 @@ def test_console_that_raises_does_not_stop_the_file(error, make, tmp_path, monke
     handler.writer.close()
 
     assert messages(tmp_path / "orders.log") == ["one", "two"]
+    assert (handler.writer.stats().errors, capsys.readouterr().err) == (0, "")
 
 
 @pytest.mark.parametrize("stdout", [None, object()], ids=repr)
@@ -342,9 +343,9 @@ def test_console_that_logs_and_flushes_does_not_hang(make, tmp_path, monkeypatch
     class Logs(Stream):
         def write(self, text):
             if not logged.is_set():
-                logged.set()
                 logger.info("inner")
-                handler.flush()
+                handler.writer.flush(timeout=60)
+                logged.set()
 
     monkeypatch.setattr(sys, "stdout", Logs())
     logger.info("outer")
@@ -365,6 +366,50 @@ def test_where_no_thread_can_be_started_who_logs_writes(make, tmp_path, monkeypa
     assert messages(tmp_path / "orders.log") == ["one"]
     handler.writer.close()
     assert action(read(tmp_path / "orders.log")[-1]) == "log-close"
+
+
+def test_what_interrupts_a_write_and_logs_and_flushes_waits_for_its_end(make, tmp_path, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    def interrupted(descriptor, data):
+        monkeypatch.setattr(os, "write", write)
+        logger.info("inner")
+        assert not handler.writer.flush()
+        return write(descriptor, data)
+
+    logger, handler = make()
+    logger.info("before")
+    handler.writer.flush()
+    handler.writer.close()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    write = os.write
+    monkeypatch.setattr(os, "write", interrupted)
+    logger.info("outer")
+    handler.writer.close()
+
+    assert messages(tmp_path / "orders.log") == ["before", "outer", "inner"]
+
+
+def test_line_that_comes_while_the_thread_ends_starts_it_again(make, tmp_path, monkeypatch):
+    logger, handler = make()
+    writer, finish = handler.writer, handler.writer._finish
+
+    def log_after(**options):
+        monkeypatch.setattr(writer, "_finish", finish)
+        finish(**options)
+        logger.info("two")  # as another thread does, which sees that there is a thread
+
+    monkeypatch.setattr(writer, "_finish", log_after)
+    logger.info("one")
+    thread = writer._thread
+    writer._stop.put(None)
+    writer._queue.wake()
+    thread.join(10)
+
+    assert writer.is_running
+    writer.close()
+    assert messages(tmp_path / "orders.log") == ["one", "two"]
 
 
 def test_signal_handler_may_log_and_flush_while_it_interrupts_logging(tmp_path):

@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import threading
+from multiprocessing import parent_process
 from multiprocessing.util import Finalize, register_after_fork
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,10 @@ def flush_at_exit() -> None:
     if not _is_registered:
         _is_registered = True
         atexit.register(_close_all)
-        # A child of multiprocessing ends in os._exit(), past atexit: a forked one forgets its parent's finalizers, and then runs these.
+        # A child of multiprocessing ends in os._exit(), past atexit: it forgets its parent's finalizers, runs these, and then its own.
         register_after_fork(_close_child, _close_child)
-        _close_child()
+        if parent_process() is not None:
+            _close_child()
     if threading.current_thread() is threading.main_thread():
         _take_signals()
         _follow_uvicorn(getattr(signal.getsignal(signal.SIGTERM), "__self__", None))

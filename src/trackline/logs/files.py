@@ -94,7 +94,7 @@ class LogFile:
 
     def _open(self) -> int:
         self._close_descriptor()
-        if self._place is not None and not self._place.is_held:
+        if self._place is not None and (not self._place.is_held or self._place.path.is_symlink()):
             self.close()
         if self._place is None:
             self._directory.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import date
 from typing import Any
@@ -38,8 +37,7 @@ class Plain:
             number = int.__index__(value)
             return number if -(2**63) <= number < 2**64 else shorten(text_of(number), self._cut)
         if issubclass(kind, float):
-            exact = float.__float__(value)
-            return exact if math.isfinite(exact) else None
+            return float.__float__(value)  # of which orjson makes null where JSON has no such number
         if issubclass(kind, _CONTAINERS):
             if id(value) in within:
                 return "<cycle>"

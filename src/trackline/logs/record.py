@@ -104,9 +104,12 @@ def message_of(record: logging.LogRecord) -> str:
 def _arguments_of(record: logging.LogRecord) -> str:
     """Give the arguments as text; of a mapping only what the message asks for: hypercorn's holds the environment, passwords and all."""
     arguments: Any = record.args
-    if isinstance(arguments, Mapping):
-        asked = [name for name in arguments if isinstance(name, str) and f"%({name})" in text_of(record.msg)]
-        arguments = {name: arguments[name] for name in asked}
+    message = text_of(record.msg)
+    try:
+        if isinstance(arguments, Mapping):
+            arguments = {name: arguments[name] for name in arguments if isinstance(name, str) and f"%({name})" in message}
+    except Exception:  # noqa: BLE001  (a mapping of the user's)
+        arguments = None
     return text_of(Plain().of(arguments))
 
 
