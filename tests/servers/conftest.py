@@ -22,25 +22,27 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield one.wait_until_ready()
 
 
-UVICORN = SERVERS["uvicorn-httptools"]
-TELEMETRY = {
-    "sdk": UVICORN,
-    "configured": UVICORN,
-    "instrument": ["opentelemetry-instrument", *UVICORN],
+MORE_SERVERS = {
+    "uvicorn-workers": [*SERVERS["uvicorn-httptools"], "--workers", "2"],
+    "gunicorn-preload": [*SERVERS["gunicorn"], "-w", "2", "--preload"],
 }
 NO_EXPORTERS = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
 
 
 @pytest.fixture(scope="session")
 def start_traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
-    """Give a function that starts uvicorn under OpenTelemetry's SDK, set up in one of the ways, or gives the one that it has."""
+    """Give a function that starts a server under OpenTelemetry's SDK, set up in one of the ways, or gives the one that it has."""
     with ExitStack() as stack:
 
         @cache
-        def start(telemetry: str) -> Server:
-            directory = tmp_path_factory.mktemp(telemetry)
-            server = stack.enter_context(Server(TELEMETRY[telemetry], directory, TEST_TELEMETRY=telemetry, **NO_EXPORTERS))
-            server.name = "uvicorn-httptools"
+        def start(telemetry: str, name: str = "uvicorn-httptools") -> Server:
+            directory = tmp_path_factory.mktemp(f"{telemetry}-{name}")
+            command = ({**SERVERS, **MORE_SERVERS})[name]
+            if telemetry == "instrument":
+                command = ["opentelemetry-instrument", *command]
+            environment = {} if telemetry == "none" else {"TEST_TELEMETRY": telemetry, **NO_EXPORTERS}
+            server = stack.enter_context(Server(command, directory, **environment))
+            server.name = name
             return server.wait_until_ready()
 
         yield start
