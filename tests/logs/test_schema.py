@@ -83,6 +83,23 @@ def test_ecs_line_says_what_the_record_says():
     assert {field: line[field] for field in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("created", "expected"),
+    [
+        (1795358401.123456, "2026-11-22T14:40:01.123456Z"),
+        (1795358402.0, "2026-11-22T14:40:02.000000Z"),
+        (1795358401.0, "2026-11-22T14:40:01.000000Z"),
+        (1795358400.9999998, "2026-11-22T14:40:01.000000Z"),
+        (0.0, "1970-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_time_is_utc_to_the_microsecond(created, expected):
+    record = make_record()
+    record.created = created
+
+    assert line_of(record)["@timestamp"] == expected
+
+
 def test_ecs_line_outside_of_a_request_has_no_ids_of_one():
     line = line_of(make_record())
 

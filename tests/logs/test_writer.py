@@ -5,12 +5,15 @@ import logging
 import os
 import sys
 import threading
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from logs.reading import action, messages, parse, read, run
 from trackline import setup_logging
 from trackline.config import LogSettings
+from trackline.logs import files
 from trackline.logs import handler as handler_module
 from trackline.logs import writer as writer_module
 from trackline.logs.files import LogFile
@@ -194,6 +197,19 @@ def test_close_of_a_writer_that_hangs_returns_and_later_lines_are_written(make, 
     handler.writer.close()
 
     assert messages(tmp_path / "orders.log") == ["one", "two", "three"]
+
+
+def test_idle_log_starts_a_new_file_at_midnight(make, tmp_path, monkeypatch):
+    logger, handler = make()
+    logger.info("before")
+    handler.writer.flush()
+    tomorrow = datetime.now() + timedelta(days=1)
+    monkeypatch.setattr(files, "time", SimpleNamespace(time=tomorrow.timestamp))
+    handler.writer.flush()
+
+    rotated = tmp_path / f"orders.log.{tomorrow - timedelta(days=1):%Y-%m-%d}"
+    assert messages(rotated) == ["before"]
+    assert [action(line) for line in read(tmp_path / "orders.log")] == ["log-open"]
 
 
 def test_directory_that_is_deleted_while_running_comes_back(tmp_path, make):

@@ -23,7 +23,7 @@ def delete_old(directory: Path, name: str, oldest: float, own: Path) -> None:
     """
     ours = re.compile(rf"({re.escape(name)}{_OF_PROCESS}\.log)({_OF_DAY})?|\.({re.escape(name)}{_OF_PROCESS})\.lock", re.ASCII)
     for path in directory.iterdir():
-        if path == own or (match := ours.fullmatch(path.name)) is None:
+        if (match := ours.fullmatch(path.name)) is None:
             continue
         live = directory / (match[1] or f"{match[3]}.log")
         with suppress(OSError):  # somebody else deletes too, or may, and we may not
