@@ -14,9 +14,10 @@ from trackline.config import TrackingSettings
 from trackline.environment import CLIENTS, INSTALL, LOGGING, from_env
 from trackline.install import install_default
 from trackline.logs.setup import setup_logging
+from trackline.logs.stamping import stamp_records
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from trackline.logs.setup import Logging
 
@@ -27,7 +28,8 @@ _log = logging.getLogger("trackline")
 
 class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """
-    Has every FastAPI and Starlette application tracked from its making, clients pass the ID on, and, if asked to, sets up logging.
+    Has every FastAPI and Starlette application tracked from its making, clients pass the ID on, every log record carry
+    ``tracking_id``, and, if asked to, sets up logging.
 
     Settings come from the environment (`trackline.environment.VARIABLES`). It never raises: an instrumentor that does ends all of
     OpenTelemetry's instrumentation. A wrong setting is said on stderr, and that part is left out. ``uninstrument`` gives
@@ -35,13 +37,14 @@ class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """
 
     _logging: Logging | None = None
+    _undo_stamping: Callable[[], None] | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Give what must be there: nothing, each library is looked for by itself."""
         return ()
 
     def _instrument(self, **_: Any) -> None:
-        for part in (self._instrument_applications, self._instrument_clients, self._set_up_logging):
+        for part in (self._instrument_applications, self._instrument_clients, self._stamp_records, self._set_up_logging):
             try:
                 part()
             except Exception as error:  # noqa: BLE001  (see above)
@@ -55,6 +58,9 @@ class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         for name in _CLIENTS:
             if _is_there(name):
                 importlib.import_module(f"trackline.integrations.{name}").uninstrument()
+        if self._undo_stamping is not None:
+            self._undo_stamping()
+            self._undo_stamping = None
         if self._logging is not None:
             self._logging.close()
             self._logging = None
@@ -73,6 +79,9 @@ class TracklineInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         for name in _CLIENTS:
             if _is_there(name):
                 importlib.import_module(f"trackline.integrations.{name}").instrument(**options)
+
+    def _stamp_records(self) -> None:
+        self._undo_stamping = stamp_records()
 
     def _set_up_logging(self) -> None:
         options = from_env(LOGGING)
