@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -31,6 +31,10 @@ format: $(VENV)/.installed  ## ruff's formatter and safe fixes
 bench: $(VENV)/.installed-bench  ## side by side with the peers (minutes); ARGS="--quick --parts A" for less
 	$(BIN)/python bench/bench.py $(ARGS)
 
+fuzz: $(VENV)/.installed-fuzz  ## coverage-guided fuzzing of the parsers, ten minutes; ARGS="-max_total_time=60" for less
+	@mkdir -p fuzz/corpus
+	$(BIN)/python fuzz/parsers.py -max_total_time=600 -rss_limit_mb=2048 -print_final_stats=1 $(ARGS) fuzz/corpus fuzz/seeds
+
 clean:  ## the virtual environment and everything that was made
 	rm -rf $(VENV) .coverage* bench/out dist
 
@@ -45,6 +49,10 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,httpx,zstd]' --group test --group lint
 	@# What pip refuses beside the newest of others, and works: arq wants redis<6.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps arq
+	@touch $@
+
+$(VENV)/.installed-fuzz: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt atheris
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed bench/requirements.txt
