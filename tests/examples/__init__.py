@@ -1,0 +1,1 @@
+"""What people copy from examples/, run for real."""
