@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -378,7 +379,7 @@ def test_with_opentelemetry_too_the_next_task_has_nothing_of_the_one_before(trac
     assert consumer["labels"]["parent"] is None
     assert inner["labels"]["parent"] == consumer["labels"]["span"]
     assert line["trace.id"] == consumer["labels"]["trace"] != TRACE_ID
-    assert is_trace_id(line["tracking_id"])
+    assert re.fullmatch("[0-9a-f]{32}", line["tracking_id"])  # the SDK's own trace ID, or a new one: which of us comes first decides
 
 
 def test_with_opentelemetry_too_nothing_is_sent_twice(provider):
