@@ -1,5 +1,5 @@
 """
-Coverage-guided fuzzing of everything that reads what a client sends: `make fuzz`, or `fuzz/parsers.py -max_total_time=600 CORPUS fuzz/seeds`.
+Coverage-guided fuzzing of everything that reads what a client sends: `make fuzz`.
 
 Claims: nothing raises; what is accepted reads back as itself; what goes out is usable and cannot split a header or a line.
 """

@@ -105,4 +105,4 @@ def test_it_is_short():
 @pytest.mark.parametrize("page", [README, *(path.read_text("utf-8") for path in sorted((ROOT / "docs").glob("*.md")))])
 def test_links_to_pages_of_the_project_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page):
-        assert (ROOT / target).exists() or (ROOT / "docs" / target).exists(), target
+        assert (ROOT / target).exists() or (ROOT / "docs" / target).resolve().exists(), target
