@@ -22,7 +22,7 @@ _OWN = frozenset(
     }
 )
 _MOST = 2**31
-_NAMES = ("funcName", "threadName", "processName")
+_TEXTS = ("funcName", "threadName", "processName", "exc_text", "stack_info")  # or None
 
 
 def is_sound(record: logging.LogRecord) -> bool:
@@ -32,18 +32,17 @@ def is_sound(record: logging.LogRecord) -> bool:
             type(record.name) is str
             and type(record.levelname) is str
             and type(record.levelno) is int
+            and abs(record.levelno) < _MOST
             and type(record.lineno) is int
             and abs(record.lineno) < _MOST
             and type(record.created) is float
             and 0 <= record.created < 2**36
             and type(record.filename) is str
             and type(record.pathname) is str
-            and all(getattr(record, name) is None or type(getattr(record, name)) is str for name in _NAMES)
+            and all(value is None or type(value) is str for value in [getattr(record, name) for name in _TEXTS])
             and hasattr(record, "msg")
             and hasattr(record, "args")
             and hasattr(record, "exc_info")
-            and hasattr(record, "exc_text")
-            and hasattr(record, "stack_info")
         )
     except AttributeError:
         return False
@@ -57,15 +56,15 @@ def mended(record: logging.LogRecord) -> logging.LogRecord:
     created: Any = given.get("created")
     made = logging.LogRecord(
         text_of(given.get("name")),
-        number if type(number) is int else logging.INFO,
-        text_of(given.get("pathname") or given.get("filename") or ""),
+        number if type(number) is int and abs(number) < _MOST else logging.INFO,
+        text_of(given.get("pathname", given.get("filename", ""))),
         line if type(line) is int and abs(line) < _MOST else 0,
         given.get("msg"),
         None,
         None,
     )
     made.args, made.exc_info = given.get("args"), given.get("exc_info")
-    for name in ("levelname", "filename", "exc_text", "stack_info", *_NAMES):
+    for name in ("levelname", "filename", *_TEXTS):
         if (value := given.get(name)) is not None:
             setattr(made, name, text_of(value))
     if type(created) in (int, float) and 0 <= created < 2**36:
@@ -85,8 +84,9 @@ def now_in_context(record: logging.LogRecord | None = None) -> tuple[str | None,
         trace_id, span_id, flags = current_span_ids()
     except Exception:  # noqa: BLE001  (TRACKING_ID is the user's to set, to anything; so is the current span)
         trace_id = span_id = flags = None
-    if tracking_id is None and record is not None and isinstance(stamped := getattr(record, "tracking_id", None), str):
-        tracking_id = stamped
+    if tracking_id is None and record is not None:
+        stamped = getattr(record, "tracking_id", None)
+        tracking_id = stamped if issubclass(type(stamped), str) else None
     if tracking_id is not None and type(tracking_id) is not str:
         tracking_id = text_of(Plain().of(tracking_id))
     return tracking_id, trace_id, span_id, flags
@@ -120,11 +120,12 @@ def error_of(record: logging.LogRecord) -> tuple[str | None, str | None, str] | 
     Of a record that came from another process there may be the trace alone.
     """
     given: Any = record.exc_info
-    error = given[1] if isinstance(given, tuple) and len(given) == 3 else given
-    if not isinstance(error, BaseException):
+    is_triple = type(given) is tuple and len(given) == 3
+    error: Any = given[1] if is_triple else given
+    if not issubclass(type(error), BaseException):
         return (None, None, text_of(record.exc_text)) if record.exc_text else None
     kind = type(error)
-    trace = given[2] if isinstance(given, tuple) else error.__traceback__
+    trace = given[2] if is_triple else error.__traceback__
     try:
         # Not record.exc_text: that is how somebody else's formatter had it, with its colours.
         stack = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")

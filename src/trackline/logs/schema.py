@@ -86,7 +86,7 @@ class EcsSchema(Schema):
         fields |= access_fields(record)
         extras = extras_of(record, fields.get("tracking_id"))
         if record.stack_info:
-            extras.append(("stack_info", text_of(record.stack_info)))
+            extras.append(("stack_info", record.stack_info))
         if extras:
             placed, labels = place(extras, fields)
             fields |= placed
@@ -149,7 +149,7 @@ class OtelSchema(Schema):
         if (error := error_of(record)) is not None:
             attributes |= zip(("exception.type", "exception.message", "exception.stacktrace"), error, strict=True)
         if record.stack_info:
-            attributes["code.stacktrace"] = text_of(record.stack_info)
+            attributes["code.stacktrace"] = record.stack_info
         attributes |= access_fields(record, otel=True)
         attributes = {name: value for name, value in attributes.items() if value is not None}
         for key, value in extras_of(record, fields.get("tracking_id")):
@@ -196,7 +196,7 @@ class FlatSchema(Schema):
         if (error := error_of(record)) is not None:
             message = f"{message}\n{error[2]}" if message else error[2]
         if record.stack_info:
-            message = f"{message}\n{text_of(record.stack_info)}"
+            message = f"{message}\n{record.stack_info}"
         values = {
             "@timestamp": local(record.created),
             "level": record.levelname,
