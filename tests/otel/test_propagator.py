@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
+import sys
 import time
 import uuid
 
@@ -208,3 +211,12 @@ def test_a_service_with_sdk_behind_one_without_has_its_trace_id_and_decides_by_i
     span = root_of(tracer, propagator.extract(sent)).get_span_context()
     assert f"{span.trace_id:032x}" == first_trace_id
     assert span.trace_flags & 1 == is_sampled
+
+
+@pytest.mark.parametrize("first", ["trackline", "trackline.carriers", "trackline.otel.propagator", "opentelemetry.propagate"])
+def test_the_environment_may_name_it_whatever_is_imported_first(first):
+    code = f"import {first}; from opentelemetry import propagate; print(*sorted(propagate.get_global_textmap().fields))"
+    environment = {**os.environ, "OTEL_PROPAGATORS": "trackline,baggage"}
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout.split(), done.stderr) == (["X-Request-ID", "baggage", "traceparent", "tracestate"], "")

@@ -9,7 +9,6 @@ from opentelemetry.context import Context, get_value, set_value
 from opentelemetry.propagators.textmap import CarrierT, Getter, Setter, TextMapPropagator, default_getter, default_setter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from trackline.carriers import REQUEST_ID
 from trackline.context import IDENTITY, OTEL_KEY, ROOT_KEY, Root, get_tracking_id
 from trackline.identity import BAGGAGE_KEY, claim, is_usable
 from trackline.tracecontext import format_traceparent
@@ -17,6 +16,8 @@ from trackline.tracecontext import format_traceparent
 if TYPE_CHECKING:
     from trackline.identity import Identity
 
+# Not that of `trackline.carriers`: where OTEL_PROPAGATORS names us, `opentelemetry.propagate` imports us while that imports it.
+REQUEST_ID = "X-Request-ID"
 _IDENTITY_KEY = "trackline.identity"
 _ID_HEADERS = (b"x-request-id",)
 _NAMES = (REQUEST_ID, "traceparent", "tracestate", "baggage")
