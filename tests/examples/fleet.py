@@ -32,9 +32,9 @@ COMMANDS = {
     "prices": [sys.executable, str(EXAMPLE / "prices.py")],
     "ledger": ["uvicorn", "ledger:app", "--port", "{ledger}"],
 }
+OURS = {"OTEL_PROPAGATORS": "trackline,baggage", "OTEL_PYTHON_ID_GENERATOR": "trackline"}
 TELEMETRY = {
-    "OTEL_PROPAGATORS": "trackline,baggage",
-    "OTEL_PYTHON_ID_GENERATOR": "trackline",
+    **OURS,
     "OTEL_TRACES_EXPORTER": "files",
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
@@ -112,10 +112,14 @@ def until(what: Callable[[], Any], seconds: float = 10) -> None:
 
 
 class Fleet:
-    """All services, those that are ``traced`` under ``opentelemetry-instrument``; a context manager, which ends them."""
+    """
+    All services, those that are ``traced`` under ``opentelemetry-instrument``; a context manager, which ends them.
 
-    def __init__(self, directory: Path, broker: str, traced: Collection[str]) -> None:
-        self.directory, self.broker, self.traced = directory, broker, traced
+    ``environment`` is for all of them, traced or not.
+    """
+
+    def __init__(self, directory: Path, broker: str, traced: Collection[str], **environment: str) -> None:
+        self.directory, self.broker, self.traced, self._environment = directory, broker, traced, environment
         self.ports = {name: free_port() for name in COMMANDS if name != "worker"}
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.ports['shop']}", timeout=15)
         self.orders: dict[str, Order] = {}
@@ -159,6 +163,7 @@ class Fleet:
             "BROKER_URL": self.broker,
             "PRICES_TARGET": f"127.0.0.1:{self.ports['prices']}",
             "LEDGER_URL": f"http://127.0.0.1:{self.ports['ledger']}",
+            **self._environment,
         }
         if name in self.traced:
             command = [str(BIN / "opentelemetry-instrument"), *command]

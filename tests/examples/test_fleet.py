@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from examples.fleet import COMMANDS, LINES, RECEIVED, SPANS, Fleet, until
+from examples.fleet import COMMANDS, LINES, OURS, RECEIVED, SPANS, Fleet, until
 
 SET_UPS = {
     "SDK everywhere": list(COMMANDS),
@@ -19,6 +19,8 @@ SET_UPS = {
     "SDK in shop, worker, ledger": ["shop", "worker", "ledger"],
     "SDK in stock, prices": ["stock", "prices"],
 }
+# As where one environment is for the whole fleet: those without an SDK have our propagator too.
+SHARED = {"SDK in shop, worker, ledger": OURS}
 CAME = {
     "nothing": dict,
     "X-Request-ID": lambda: {"X-Request-ID": str(uuid.uuid4())},
@@ -35,7 +37,8 @@ def fleet(request, redis_url, tmp_path_factory):
             "opentelemetry.instrumentation.flask", reason="pip install --no-deps opentelemetry-instrumentation-{flask,wsgi}"
         )
     database = list(SET_UPS).index(request.param)
-    with Fleet(tmp_path_factory.mktemp("fleet"), f"{redis_url}/{database}", SET_UPS[request.param]) as running:
+    environment = SHARED.get(request.param, {})
+    with Fleet(tmp_path_factory.mktemp("fleet"), f"{redis_url}/{database}", SET_UPS[request.param], **environment) as running:
         yield running
 
 
@@ -130,11 +133,11 @@ def test_the_line_of_a_task_that_is_received_has_the_tracking_id(fleet):
     assert line.get("tracking_id") == order.tracking_id
 
 
-def test_a_line_about_the_process_has_no_tracking_id(request, fleet):
+def test_a_line_about_the_process_has_no_ids(request, fleet):
     if fleet.traced and find_spec("opentelemetry.instrumentation.threading"):
         reason = "OTel's instrumentation of threading has our writer's thread begin, and stay, in the context of who logs first"
         request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     fleet.order("nothing", {}).lines()
     until(lambda: {line["service.name"] for line in fleet.lines(containing="begins here")} == set(COMMANDS))
 
-    assert [line["service.name"] for line in fleet.lines(containing="begins here") if "tracking_id" in line] == []
+    assert [line["service.name"] for line in fleet.lines(containing="begins here") if {"tracking_id", "trace.id"} & line.keys()] == []
