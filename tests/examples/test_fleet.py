@@ -7,7 +7,6 @@ import secrets
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 
 import pytest
 
@@ -133,10 +132,7 @@ def test_the_line_of_a_task_that_is_received_has_the_tracking_id(fleet):
     assert line.get("tracking_id") == order.tracking_id
 
 
-def test_a_line_about_the_process_has_no_ids(request, fleet):
-    if fleet.traced and find_spec("opentelemetry.instrumentation.threading"):
-        reason = "OTel's instrumentation of threading has our writer's thread begin, and stay, in the context of who logs first"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_a_line_about_the_process_has_no_ids(fleet):
     fleet.order("nothing", {}).lines()
     until(lambda: {line["service.name"] for line in fleet.lines(containing="begins here")} == set(COMMANDS))
 

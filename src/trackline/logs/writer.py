@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from contextvars import Context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -92,7 +93,8 @@ class LogWriter:
                 return
             stop: SimpleQueue[None] = SimpleQueue()
             thread = threading.Thread(target=self._run, args=(stop,), name="trackline-writer", daemon=True)
-            thread.start()
+            # In a context of its own: OTel's threading instrumentation gives a thread that of whoever starts it, a request's.
+            Context().run(thread.start)
             self._stop, self._thread = stop, thread
         except RuntimeError:
             self._drain()
