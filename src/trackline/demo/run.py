@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -36,8 +39,17 @@ def run_demo(folder: Path | None = None, *, serve: bool = False, width: int = 80
     where a signal has ended it. ``folder`` must be empty or not there yet, else ValueError; None makes one where the system has its
     temporary files. For the main thread, which is where signals arrive.
     """
-    show = Show(width, color, fancy=(sys.stdout.encoding or "").lower().startswith("utf"))
+    fancy = (sys.stdout.encoding or "").lower().startswith("utf")
+    show = Show(width, color, fancy, _command())
     return asyncio.run(Demo(_make_folder(folder), show, serve=serve).run())
+
+
+def _command() -> str:
+    """Give our command as it is to be typed here: in a virtual environment that is not active, with its path."""
+    beside = Path(sys.executable).with_name("trackline")
+    if shutil.which("trackline") or not beside.exists():
+        return "trackline"
+    return shlex.quote(os.path.relpath(beside))
 
 
 class Demo:

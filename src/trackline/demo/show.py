@@ -28,6 +28,7 @@ class Show:
     width: int
     color: bool
     fancy: bool = True
+    command: str = "trackline"
     """Whether the output can have more than ASCII."""
 
     def opening(self, services: Iterable[tuple[str, str, int]], folder: Path) -> str:
@@ -69,7 +70,7 @@ class Show:
         """What to type next."""
         failed = next((answer.tracking_id for scene, answer in stories if scene.status >= 500), "")
         where = shlex.quote(str(folder))
-        find = f"trackline find {shlex.quote(failed)} {where}"
+        find = f"{self.command} find {shlex.quote(failed)} {where}"
         services = Path(__file__).with_name("{gateway,orders,payments}.py")
         commands = [
             ("the failed checkout once more, as on call you would", find),
@@ -77,7 +78,7 @@ class Show:
         ]
         commands.append(("the services, to copy from", f"less {services}"))
         if not is_served:
-            commands.append(("keep the services running, and send requests of your own", "trackline demo --serve"))
+            commands.append(("keep the services running, and send requests of your own", f"{self.command} demo --serve"))
         text = self._title("What to type next") + self._commands(commands)
         if is_served:
             return text
@@ -88,7 +89,7 @@ class Show:
         data = "-H 'Content-Type: application/json' -d"
         commands = [
             ("an ID of your own, through all three", f"curl -i {gateway}/checkout {data} '{{}}' -H 'X-Request-ID: mine-1'"),
-            ("its story, in another terminal", f"trackline find mine-1 {shlex.quote(str(folder))}"),
+            ("its story, in another terminal", f"{self.command} find mine-1 {shlex.quote(str(folder))}"),
             ("a failure", f'curl -i {gateway}/checkout {data} \'{{"card": "expired"}}\''),
             ("the headers in the API's document", f"{gateway}/docs"),
         ]
