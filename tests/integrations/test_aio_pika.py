@@ -218,8 +218,9 @@ async def test_messages_that_wait_while_the_consumer_is_away_keep_their_ids(rabb
                 await queue.delete()
 
 
+@pytest.mark.filterwarnings("ignore:Function .* returned a non awaitable:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:You probably registering the non-coroutine function:DeprecationWarning")
-async def test_callbacks_of_all_kinds(queue):
+async def test_callbacks_of_all_kinds(queue, caplog):
     class Handler:
         async def __call__(self, message):
             await queue.see(message)
@@ -228,7 +229,8 @@ async def test_callbacks_of_all_kinds(queue):
             await queue.see(message)
 
     def plain(message):
-        return asyncio.ensure_future(queue.see(message))
+        queue.seen.append((message.body, get_tracking_id(), None))
+        queue.arrived.set()
 
     handler = Handler()
     for count, callback in enumerate([handler, handler.method, functools.partial(handler.method, extra=1), plain], 1):
@@ -237,6 +239,7 @@ async def test_callbacks_of_all_kinds(queue):
             await queue.publish(b"x")
         assert (await queue.wait(count))[-1][1] == "abc"
         await queue.amqp.cancel(tag)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @pytest.mark.parametrize(

@@ -309,11 +309,22 @@ def test_instrumenting_twice_is_once_and_uninstrument_leaves_nothing():
     assert not signals.setup_logging.receivers
 
 
-def test_the_filter_leaves_what_a_record_has_and_stands_outside_of_tasks():
-    record = logging.makeLogRecord({"celery.task_id": "mine"})
-    assert integration.TaskFilter().filter(record)
-    assert vars(record)["celery.task_id"] == "mine"
-    assert "celery.task_name" not in vars(record)
+def test_the_filter_stamps_what_is_logged_in_a_task_and_leaves_what_a_record_has(eager):
+    records = []
+
+    @eager.task(name="stamp", shared=False)
+    def stamp():
+        for given in ({}, {"celery.task_id": "mine"}):
+            records.append(logging.makeLogRecord(given))
+            assert integration.TaskFilter().filter(records[-1])
+
+    result = stamp.delay()
+    stamp()  # called directly, it is no task
+    [first, second, *direct] = [{name: value for name, value in vars(record).items() if "celery" in name} for record in records]
+
+    assert first == {"celery.task_id": result.id, "celery.task_name": "stamp"}
+    assert second == {"celery.task_id": "mine", "celery.task_name": "stamp"}
+    assert direct == [{}, {"celery.task_id": "mine"}]
 
 
 def test_trackline_itself_does_not_import_celery():
