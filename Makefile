@@ -48,8 +48,8 @@ $(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,httpx,zstd]' --group test --group lint
 	@# What pip refuses beside the newest of others, and works: arq wants redis<6, the other 0.66b1 of what it stands on.
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps arq opentelemetry-instrumentation-aio-pika \
-	  opentelemetry-instrumentation-flask opentelemetry-instrumentation-threading opentelemetry-instrumentation-wsgi
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps arq $(addprefix opentelemetry-instrumentation-,\
+	  aio-pika aiohttp-client flask threading urllib3 wsgi)
 	@touch $@
 
 $(VENV)/.installed-fuzz: $(VENV)/.installed
