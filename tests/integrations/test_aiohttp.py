@@ -8,6 +8,7 @@ import contextvars
 import aiohttp
 import pytest
 from aiohttp import web
+from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
 from integrations.http_clients import CAME, ClientContract, echo_server, sent_ids
 from trackline import extract, use_tracking_id
@@ -44,7 +45,7 @@ class TestAiohttp(ClientContract):
         return self.run(get(client, url, headers))
 
     def instrumentor(self):
-        return pytest.importorskip("opentelemetry.instrumentation.aiohttp_client").AioHttpClientInstrumentor()
+        return AioHttpClientInstrumentor()
 
     def patched(self):
         return [aiohttp.ClientSession._request]

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 
 import pytest
 from opentelemetry.context import attach, detach
+from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import get_current_span
 
@@ -206,7 +207,7 @@ def test_instrumented_twice_is_undone_at_once():
 
 @pytest.fixture
 def otel():
-    instrumentor = pytest.importorskip("opentelemetry.instrumentation.threading").ThreadingInstrumentor()
+    instrumentor = ThreadingInstrumentor()
     yield instrumentor
     instrumentor.uninstrument()
     integration.uninstrument()  # what could not be put back under OTel's
@@ -226,6 +227,8 @@ def test_together_with_otels_instrumentation(otel, ours_first):
         with use_tracking_id("abc"), tracer.start_as_current_span("work"):
             assert in_thread(get_tracking_id) is None
             assert in_thread(current_span_ids) == current_span_ids()
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(get_tracking_id).result() is None
     else:
         integration.uninstrument()
 

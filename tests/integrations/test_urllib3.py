@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 import urllib3
+from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 
 from integrations.http_clients import CAME, ClientContract, sent_ids
 from trackline import extract
@@ -20,7 +20,7 @@ class TestUrllib3(ClientContract):
         return client.request("GET", url, headers=headers, timeout=5).json()
 
     def instrumentor(self):
-        return pytest.importorskip("opentelemetry.instrumentation.urllib3").URLLib3Instrumentor()
+        return URLLib3Instrumentor()
 
     def patched(self):
         return [urllib3.HTTPConnectionPool.urlopen]

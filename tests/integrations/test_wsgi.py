@@ -13,6 +13,7 @@ from wsgiref.util import FileWrapper
 import pytest
 from flask import Flask, jsonify, request
 from opentelemetry import trace
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 from werkzeug.debug import DebuggedApplication
 from werkzeug.serving import make_server
@@ -538,7 +539,7 @@ def flask_traced(case, spans):
             app.wsgi_app = OpenTelemetryMiddleware(app.wsgi_app, tracer_provider=spans.provider)
         yield app
         return
-    instrumentor = pytest.importorskip("opentelemetry.instrumentation.flask").FlaskInstrumentor()
+    instrumentor = FlaskInstrumentor()
     if case == "flask-class":
         import flask
 

@@ -58,8 +58,9 @@ def _wrap(cls: type, name: str, make: Callable[[Any], Any]) -> None:
 
 def _make_start(original: Any) -> Any:
     def start(self: threading.Thread) -> None:
-        if not _is_active or self.ident is not None or getattr(self, "_context", None) is not None or _is_of_library(self):
-            original(self)  # one that has run already, or was given a context by its maker (since 3.14), among them
+        # Since 3.14 a thread may have been given a context by its maker.
+        if not _is_active or getattr(self, "_context", None) is not None or _is_of_library(self):
+            original(self)
             return
         context, run = copy_context(), self.run
 
