@@ -16,6 +16,7 @@ from opentelemetry import baggage, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import Setter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 
@@ -114,6 +115,28 @@ def test_the_id_survives_a_service_that_passes_on_only_what_is_otels():
 
     assert baggage.get_baggage("user", second) == "7"
     assert injected(second, both)["X-Request-ID"] == "abc"
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id"])
+def test_an_id_that_the_user_has_put_into_the_carrier_stays(name):
+    carrier = {name: "mine"}
+    with use_tracking_id("abc"):
+        propagator.inject(carrier)
+
+    assert carrier == {name: "mine"}
+
+
+def test_a_carrier_that_is_no_container_will_do():
+    sent = []
+
+    class Pairs(Setter):
+        def set(self, carrier, key, value):
+            sent.append((key, value))
+
+    with use_tracking_id("abc"):
+        propagator.inject(object(), setter=Pairs())
+
+    assert sent == [("X-Request-ID", "abc")]
 
 
 def test_names_are_found_in_either_case():

@@ -69,7 +69,7 @@ class TrackingPropagator(TextMapPropagator):
         tracking_id = get_tracking_id() or (passed_on if isinstance(passed_on, str) else None)
         if tracking_id is None and span.is_valid:
             tracking_id = trace.format_trace_id(span.trace_id)
-        if tracking_id is not None and is_usable(tracking_id):
+        if tracking_id is not None and is_usable(tracking_id) and not _has_id(carrier):
             setter.set(carrier, REQUEST_ID, tracking_id)
         came = self._came(context)
         if span.is_valid and not (span.is_remote and came is not None and _is_of(came, span)):
@@ -93,6 +93,14 @@ class TrackingPropagator(TextMapPropagator):
         kept = get_value(_IDENTITY_KEY, context)
         identity: Identity | None = IDENTITY.get() if kept is None else kept  # type: ignore[assignment]
         return identity if identity is not None and identity.trace_context is not None else None
+
+
+def _has_id(carrier: object) -> bool:
+    """Say whether somebody has put an X-Request-ID there already: it stays. Carriers need not be containers."""
+    try:
+        return REQUEST_ID in carrier or REQUEST_ID.lower() in carrier  # type: ignore[operator]
+    except TypeError:
+        return False
 
 
 def _is_of(identity: Identity, span: SpanContext) -> bool:
