@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -88,6 +89,14 @@ class Spans:
         self.provider = TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.tracer = self.provider.get_tracer("test")
+
+    def finished(self, count):
+        """Give the spans that have ended, in the order of their start, once there are so many: a server may end them in its threads."""
+        deadline = time.monotonic() + 5
+        while len(found := self.exporter.get_finished_spans()) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert len(found) == count
+        return sorted(found, key=lambda span: span.start_time)
 
     def client(self):
         [span] = [span for span in self.exporter.get_finished_spans() if span.kind.name == "CLIENT"]

@@ -15,8 +15,8 @@ from trackline import extract, use_tracking_id
 from trackline.integrations import aiohttp as integration
 
 
-async def get(session, url, headers=None):
-    async with session.get(url, headers=headers, timeout=aiohttp.ClientTimeout(5)) as response:
+async def get(session, url, headers=None, proxy=None):
+    async with session.get(url, headers=headers, proxy=proxy, timeout=aiohttp.ClientTimeout(5)) as response:
         return await response.json()
 
 
@@ -78,14 +78,14 @@ class TestAiohttp(ClientContract):
     def test_a_session_with_a_base_url(self, here):
         integration.instrument()
         with extract(CAME):
-            assert sent_ids(self.get(self.make(base_url=f"http://{here}/"), "there")) == CAME
+            assert sent_ids(self.get(self.make(base_url=f"http://{here}"), "/there")) == CAME
 
     def test_a_proxy_is_not_the_target(self, here):
         integration.instrument()
-        session = self.make(proxy=f"http://{here}")
+        session, proxy = self.make(), f"http://{here}"
         with extract(CAME):
-            assert sent_ids(self.get(session, "http://api.example.com/")) == {}
-            assert sent_ids(self.get(session, "http://orders/")) == CAME
+            assert sent_ids(self.run(get(session, "http://api.example.com/", proxy=proxy))) == {}
+            assert sent_ids(self.run(get(session, "http://orders/", proxy=proxy))) == CAME
 
     def test_the_session_is_not_kept_alive(self, here):
         integration.instrument()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import urllib3
 from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+from urllib3._collections import HTTPHeaderDict
 
 from integrations.http_clients import CAME, ClientContract, sent_ids
 from trackline import extract
@@ -17,7 +20,7 @@ class TestUrllib3(ClientContract):
         return urllib3.PoolManager()
 
     def get(self, client, url, headers=None):
-        return client.request("GET", url, headers=headers, timeout=5).json()
+        return json.loads(client.request("GET", url, headers=headers, timeout=5).data)
 
     def instrumentor(self):
         return URLLib3Instrumentor()
@@ -30,11 +33,8 @@ class TestUrllib3(ClientContract):
         pool = urllib3.HTTPConnectionPool(host, int(port), headers={"X-Of-Pool": "1"})
         integration.instrument()
         with extract(CAME):
-            for pairs in (
-                pool.request("GET", "/").json(),
-                pool.urlopen("GET", "/").json(),
-                pool.urlopen("GET", "/", None, None).json(),
-            ):
+            for answer in (pool.request("GET", "/"), pool.urlopen("GET", "/"), pool.urlopen("GET", "/", None, None)):
+                pairs = json.loads(answer.data)
                 assert sent_ids(pairs) == CAME
                 assert ["x-of-pool", "1"] in pairs
         assert pool.headers == {"X-Of-Pool": "1"}
@@ -53,19 +53,19 @@ class TestUrllib3(ClientContract):
         with extract(CAME):
             answer = pool.urlopen("GET", "http://orders/to?http://api.example.com/", assert_same_host=False)
 
-        assert sent_ids(answer.json()) == {}
+        assert sent_ids(json.loads(answer.data)) == {}
 
     def test_a_retry_has_them_once(self, here):
         integration.instrument()
         retries = urllib3.Retry(2, status_forcelist=[503])
         with extract(CAME):
-            pairs = urllib3.PoolManager().request("GET", f"http://{here}/flaky", retries=retries, timeout=5).json()
+            answer = urllib3.PoolManager().request("GET", f"http://{here}/flaky", retries=retries, timeout=5)
 
-        assert sent_ids(pairs) == CAME
+        assert sent_ids(json.loads(answer.data)) == CAME
 
     def test_headers_of_all_kinds(self, here):
         integration.instrument()
-        several = urllib3.HTTPHeaderDict([("a", "1"), ("a", "2")])
+        several = HTTPHeaderDict([("a", "1"), ("a", "2")])
         with extract(CAME):
             pairs = self.get(self.make(), f"http://{here}/", several)
             assert sent_ids(self.get(self.make(), f"http://{here}/", {b"x-request-id": b"mine"}))["x-request-id"] == "mine"

@@ -570,9 +570,7 @@ def test_inside_of_otels_span_the_id_of_nothing_sent_is_its_trace_id(case, spans
     with global_propagator(propagator or trace_context()), flask_traced(case, spans) as app, Threaded(app) as server:
         answers = [server.get("/see") for _ in range(2)]
 
-    finished = spans.exporter.get_finished_spans()
-    assert len(finished) == 2
-    for answer, span in zip(answers, finished, strict=True):
+    for answer, span in zip(answers, spans.finished(2), strict=True):
         assert answer.json["tracking_id"] == answer.json["trace_id"] == f"{span.context.trace_id:032x}"
         assert answer.json["span_id"] == f"{span.context.span_id:016x}"
         assert answer.json["HTTP_X_REQUEST_ID"] == answer.json["tracking_id"]
@@ -588,7 +586,7 @@ def test_inside_of_otels_span_an_id_that_comes_stays_and_the_trace_is_the_spans(
         joined = server.get("/see", ("X-Request-ID", "abc"), ("traceparent", TRACEPARENT))
         failed = server.get("/boom", ("X-Request-ID", "abc"))
 
-    first, second, _ = spans.exporter.get_finished_spans()
+    first, second, _ = spans.finished(3)
     assert (answer.json["tracking_id"], answer.json["trace_id"]) == ("abc", f"{first.context.trace_id:032x}")
     assert (joined.json["tracking_id"], joined.json["trace_id"]) == ("abc", TRACE_ID)
     assert second.parent.span_id == 0xB7AD6B7169203331
@@ -601,7 +599,7 @@ def test_a_caller_who_is_not_trusted_is_not_joined_by_a_span_inside(case, spans,
     with flask_traced(case, spans) as app, Threaded(app) as server:
         answer = server.get("/see", ("X-Request-ID", "abc"), ("traceparent", TRACEPARENT))
 
-    [span] = spans.exporter.get_finished_spans()
+    [span] = spans.finished(1)
     assert span.parent is None
     assert answer.json["tracking_id"] == f"{span.context.trace_id:032x}"
     assert span.links[0].attributes["trackline.caller.tracking_id"] == "abc"
@@ -633,7 +631,7 @@ def test_inside_of_otels_span_of_django_the_ids_agree(django_app, spans):
         nothing, known = server.get("/see"), server.get("/see", ("X-Request-ID", "abc"))
         failed, missing = server.get("/boom", ("X-Request-ID", "abc")), server.get("/missing")
 
-    first, second, _, last = spans.exporter.get_finished_spans()
+    first, second, _, last = spans.finished(4)
     assert nothing.json["tracking_id"] == nothing.json["trace_id"] == f"{first.context.trace_id:032x}"
     assert nothing.ids == [nothing.json["tracking_id"]] * 2
     assert (known.json["tracking_id"], known.json["trace_id"]) == ("abc", f"{second.context.trace_id:032x}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import weakref
 from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 from grpc import _channel, _server
 from grpc.aio import _call
+from grpc.aio import _channel as _aio_channel
 from grpc.aio import _server as _aio_server
 
 from trackline.carriers import inject
@@ -42,9 +44,10 @@ def instrument(
     """
     Have every call carry the tracking ID and the trace, and every server that is made from now on read them; blocking and asyncio.
 
-    Channels that exist already are covered. Metadata that a call has already stays, and where OTel's own instrumentation writes
-    ``traceparent``, it is OTel's. A server runs each call under its tracking ID, inside of OTel's server span, and answers with
-    ``x-request-id`` in the trailing metadata, of errors too, and in the initial metadata of what has a response.
+    Channels that exist already are covered (those of asyncio with grpcio before 1.81 by ``targets="all"`` only: they do not say where
+    they lead). Metadata that a call has already stays, and where OTel's own instrumentation writes ``traceparent``, it is OTel's. A
+    server runs each call under its tracking ID, inside of OTel's server span, and answers with ``x-request-id`` in the trailing
+    metadata, of errors too, and in the initial metadata of what has a response.
 
     - ``targets``: where the ID may go to (see `trackline.targets.parse_targets`); the host is that of the channel's target.
     - ``id_headers``, ``trust``: as for `trackline.install`; a callable gets the call's ``ServicerContext``.
@@ -86,6 +89,7 @@ def _places() -> list[tuple[Any, str, Callable[[Any], Any]]]:
     return [
         *((getattr(_channel, cls), name, _make_blocking) for cls, names in blocking.items() for name in names),
         *((getattr(_call, cls), "__init__", _make_call) for cls in calls),
+        (_aio_channel.Channel, "__init__", _make_channel),
         (_server._Server, "__init__", functools.partial(_make_server, _InstalledServerInterceptor)),  # noqa: SLF001
         (_aio_server.Server, "__init__", functools.partial(_make_server, _InstalledAioServerInterceptor)),
     ]
@@ -123,6 +127,19 @@ def _make_call(original: Any) -> Any:
     return __init__
 
 
+def _make_channel(original: Any) -> Any:
+    def __init__(self: Any, target: str, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        original(self, target, *args, **kwargs)
+        if not hasattr(self._channel, "target"):  # before grpcio 1.81 it does not say, and calls know nothing else of it
+            _targets[id(self._channel)] = target
+            weakref.finalize(self, _targets.pop, id(self._channel), None)
+
+    return __init__
+
+
+_targets: dict[int, str] = {}
+
+
 def _make_server(interceptor: Callable[[], Any], original: Any) -> Any:
     def __init__(self: Any, thread_pool: Any, handlers: Any, interceptors: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         others = list(interceptors or ())
@@ -157,8 +174,7 @@ def _ids_beside(metadata: Pairs | None) -> list[tuple[str, str]]:
 
 def _hosts_of(channel: Any) -> list[tuple[str, int | None]]:
     """Give the hosts and ports that a channel leads to (gRPC Name Resolution), such as ``dns:///orders:50051``."""
-    target = getattr(channel, "_target", None) or channel.target
-    target = target() if callable(target) else target
+    target = getattr(channel, "_target", None) or getattr(channel, "target", None) or _targets.get(id(channel), "")
     text = target.decode() if isinstance(target, bytes) else str(target)
     scheme, colon, rest = text.partition(":")
     if scheme in ("unix", "unix-abstract", "vsock"):
