@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 
 import pytest
@@ -156,6 +157,22 @@ def test_uninstrument_gives_everything_back(library):
         integration.uninstrument()
         assert ours(client.get("http://orders/")) == {}
     assert library.Client.send is original
+
+
+def test_uninstrument_leaves_what_somebody_has_wrapped_around(library, monkeypatch):
+    monkeypatch.setattr(library.Client, "send", library.Client.send)  # put back at the end
+    integration.instrument()
+    inner = library.Client.send
+
+    @functools.wraps(inner)
+    def send(self, *args, **kwargs):
+        return inner(self, *args, **kwargs)
+
+    library.Client.send = send
+    integration.uninstrument()
+    assert library.Client.send is send
+    with extract(CAME):
+        assert ours(library.Client(transport=echo(library)).get("http://orders/")) == {}
 
 
 def test_hooks_of_the_user_stay_and_come_first(library):

@@ -121,13 +121,13 @@ def _wrap(cls: Any) -> None:
             _add(self, _Global())
         return original(self, *args, **kwargs)
 
-    send._trackline = original  # type: ignore[attr-defined]  # noqa: SLF001
+    send._trackline = original, send  # type: ignore[attr-defined]  # noqa: SLF001  (functools.wraps, around us, copies it)
     cls.send = send
 
 
 def _unwrap(cls: Any) -> None:
-    original = getattr(cls.send, "_trackline", None)
-    if original is not None:  # somebody who has wrapped it after us keeps a send that does nothing more of ours
+    original, send = getattr(cls.send, "_trackline", (None, None))
+    if send is cls.send:  # somebody who has wrapped it after us keeps a send that does nothing more of ours
         cls.send = original
 
 
