@@ -49,10 +49,14 @@ class _Echo(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
 @contextmanager
 def echo_server():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Echo)
     server.flaked = False
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -286,6 +290,14 @@ class ClientContract:
 
         assert sent["traceparent"].split("-")[2] == f"{spans.client().span_id:016x}"
         assert sent["x-request-id"] == "abc"
+
+    @pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id"])
+    def test_with_our_propagator_too_what_the_user_sets_stays(self, here, spans, name):
+        self.integration.instrument()
+        with global_propagator(TrackingPropagator()), self.traced(spans), extract(CAME), spans.tracer.start_as_current_span("work"):
+            sent = sent_ids(self.get(self.make(), f"http://{here}/", {name: "mine"}))
+
+        assert sent["x-request-id"] == "mine"
 
     def test_uninstrumented_under_otels_instrumentation_leaves_that_at_work(self, here, spans, caplog):
         before = self.patched()
