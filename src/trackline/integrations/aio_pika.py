@@ -15,6 +15,7 @@ from aio_pika.queue import Queue
 from aio_pika.tools import ensure_awaitable
 
 from trackline.carriers import extract, inject
+from trackline.patching import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,26 +34,18 @@ def instrument() -> None:
     global _is_active  # noqa: PLW0603  (it is the process's messages that are instrumented)
     _is_active = True
     for owner, name, wrap in _PATCHES:
-        original = getattr(owner, name)
-        if not _is_wrapped(original):
-            wrapper = wrap(original)
-            _wrappers.append(wrapper)
-            setattr(owner, name, wrapper)
+        _patches.wrap(owner, name, wrap)
 
 
 def uninstrument() -> None:
     """Undo `instrument`, also for callbacks that are consuming. Never raises."""
     global _is_active  # noqa: PLW0603
     _is_active = False
-    for owner, name, _ in _PATCHES:
-        current = getattr(owner, name)
-        if any(current is wrapper for wrapper in _wrappers):  # where somebody has wrapped it after us, ours stays below, doing nothing
-            setattr(owner, name, current.__wrapped__)
-            _wrappers.remove(current)
+    _patches.undo()
 
 
 _is_active = False
-_wrappers: list[Any] = []
+_patches = Patches()
 _handled: ContextVar[Any] = ContextVar("trackline_aio_pika", default=None)  # the message whose scope this is
 
 
@@ -160,11 +153,3 @@ class _Scope:
         otel = sys.modules.get("opentelemetry.instrumentation.aio_pika")
         is_traced = otel is not None and otel.AioPikaInstrumentor().is_instrumented_by_opentelemetry
         return "always" if is_traced and "traceparent" not in headers else "same trace"
-
-
-def _is_wrapped(function: Any) -> bool:
-    while function is not None:
-        if any(function is wrapper for wrapper in _wrappers):
-            return True
-        function = getattr(function, "__wrapped__", None)
-    return False

@@ -14,6 +14,7 @@ from arq import connections, worker
 from arq.jobs import SerializationError
 
 from trackline.carriers import extract, inject
+from trackline.patching import Patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,26 +34,18 @@ def instrument() -> None:
     global _is_active  # noqa: PLW0603  (it is the process's jobs that are instrumented)
     _is_active = True
     for owner, name, wrap in _PATCHES:
-        original = getattr(owner, name)
-        if not _is_wrapped(original):
-            wrapper = wrap(original)
-            _wrappers.append(wrapper)
-            setattr(owner, name, wrapper)
+        _patches.wrap(owner, name, wrap)
 
 
 def uninstrument() -> None:
     """Undo `instrument`. Never raises."""
     global _is_active  # noqa: PLW0603
     _is_active = False
-    for owner, name, _ in _PATCHES:
-        current = getattr(owner, name)
-        if any(current is wrapper for wrapper in _wrappers):  # where somebody has wrapped it after us, ours stays below, doing nothing
-            setattr(owner, name, current.__wrapped__)
-            _wrappers.remove(current)
+    _patches.undo()
 
 
 _is_active = False
-_wrappers: list[Any] = []
+_patches = Patches()
 _running: ContextVar[ExitStack | None] = ContextVar("trackline_arq", default=None)
 
 
@@ -117,11 +110,3 @@ _PATCHES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (worker, "deserialize_job_raw", _wrap_deserialize),
     (worker.Worker, "run_job", _wrap_run),
 )
-
-
-def _is_wrapped(function: Any) -> bool:
-    while function is not None:
-        if any(function is wrapper for wrapper in _wrappers):
-            return True
-        function = getattr(function, "__wrapped__", None)
-    return False

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trackline.carriers import inject
+from trackline.patching import Patches
 from trackline.targets import parse_targets
 
 if TYPE_CHECKING:
@@ -28,25 +29,18 @@ def instrument(*, targets: Targets = "internal") -> None:
     from requests import Session
 
     _allows = allows
-    _wrap(Session)
+    _patches.wrap(Session, "send", _wrap)
 
 
 def uninstrument() -> None:
     """Undo `instrument`. Never raises."""
-    global _allows, _wrapped  # noqa: PLW0603
+    global _allows  # noqa: PLW0603
     _allows = None
-    try:
-        from requests import Session
-    except ImportError:
-        return
-    if _wrapped is not None and Session.send is _wrapped:  # who has wrapped it after us keeps a send that does nothing more of ours
-        Session.send = _original  # type: ignore[method-assign]
-        _wrapped = None
+    _patches.undo()
 
 
 _allows: Allows | None = None
-_original: Any = None
-_wrapped: Any = None
+_patches = Patches()
 
 
 class _Ours(str):
@@ -55,21 +49,13 @@ class _Ours(str):
     __slots__ = ()
 
 
-def _wrap(cls: Any) -> None:
-    global _original, _wrapped
-    original = inner = cls.send
-    while inner is not None:
-        if inner is _wrapped:
-            return
-        inner = getattr(inner, "__wrapped__", None)
-
+def _wrap(original: Any) -> Any:
     @functools.wraps(original, updated=())  # what others keep on theirs is not ours
     def send(self: Any, request: Any, **kwargs: Any) -> Any:
         _prepare(request)
         return original(self, request, **kwargs)
 
-    _original, _wrapped = original, send
-    cls.send = send
+    return send
 
 
 def _prepare(request: Any) -> None:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trackline.carriers import inject
+from trackline.patching import Patches
 from trackline.targets import parse_targets
 
 if TYPE_CHECKING:
@@ -29,41 +30,26 @@ def instrument(*, targets: Targets = "internal") -> None:
     from urllib3.connectionpool import HTTPConnectionPool
 
     _allows = allows
-    _wrap(HTTPConnectionPool)
+    _patches.wrap(HTTPConnectionPool, "urlopen", _wrap)
 
 
 def uninstrument() -> None:
     """Undo `instrument`. Never raises."""
-    global _allows, _wrapped  # noqa: PLW0603
+    global _allows  # noqa: PLW0603
     _allows = None
-    try:
-        from urllib3.connectionpool import HTTPConnectionPool
-    except ImportError:
-        return
-    if _wrapped is not None and HTTPConnectionPool.urlopen is _wrapped:  # who has wrapped it after us keeps one that does nothing
-        HTTPConnectionPool.urlopen = _original  # type: ignore[method-assign]
-        _wrapped = None
+    _patches.undo()
 
 
 _allows: Allows | None = None
-_original: Any = None
-_wrapped: Any = None
+_patches = Patches()
 
 
-def _wrap(cls: Any) -> None:
-    global _original, _wrapped
-    original = inner = cls.urlopen
-    while inner is not None:
-        if inner is _wrapped:
-            return
-        inner = getattr(inner, "__wrapped__", None)
-
+def _wrap(original: Any) -> Any:
     @functools.wraps(original, updated=())  # what others keep on theirs is not ours
     def urlopen(self: Any, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any) -> Any:
         return original(self, method, url, body, _with_ids(self, url, headers), *args, **kwargs)
 
-    _original, _wrapped = original, urlopen
-    cls.urlopen = urlopen
+    return urlopen
 
 
 class _Ours(str):
