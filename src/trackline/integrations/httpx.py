@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trackline.carriers import inject
+from trackline.patching import Patches
 from trackline.targets import parse_targets
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def instrument(client: Any = None, *, targets: Targets = "internal") -> None:
     _everywhere = hook
     for module in modules:
         for name in ("Client", "AsyncClient"):
-            _wrap(getattr(module, name))
+            _patches.wrap(getattr(module, name), "send", _wrap)
 
 
 def uninstrument(client: Any = None) -> None:
@@ -49,12 +50,11 @@ def uninstrument(client: Any = None) -> None:
         _remove(client)
         return
     _everywhere = None
-    for module in _modules():
-        for name in ("Client", "AsyncClient"):
-            _unwrap(getattr(module, name))
+    _patches.undo()
 
 
 _everywhere: _Hook | None = None
+_patches = Patches()
 
 
 class _Hook:
@@ -110,25 +110,14 @@ def _remove(client: Any) -> None:
     client.event_hooks = {**client.event_hooks, "request": others}
 
 
-def _wrap(cls: Any) -> None:
-    original = cls.send
-    if hasattr(original, "_trackline"):
-        return
-
+def _wrap(original: Any) -> Any:
     @functools.wraps(original)
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _everywhere is not None and not any(map(_is_ours, self.event_hooks["request"])):
             _add(self, _Global())
         return original(self, *args, **kwargs)
 
-    send._trackline = original, send  # type: ignore[attr-defined]  # noqa: SLF001  (functools.wraps, around us, copies it)
-    cls.send = send
-
-
-def _unwrap(cls: Any) -> None:
-    original, send = getattr(cls.send, "_trackline", (None, None))
-    if send is cls.send:  # somebody who has wrapped it after us keeps a send that does nothing more of ours
-        cls.send = original
+    return send
 
 
 class _Global(_Hook):
