@@ -25,6 +25,8 @@ from trackline import TRACKING_ID, extract, get_tracking_id, use_tracking_id
 from trackline.context import current_span_ids
 from trackline.identity import is_trace_id
 from trackline.integrations import grpc as integration
+from trackline.integrations.grpc import aio_client
+from trackline.integrations.grpc.hosts import hosts_of
 from trackline.otel.propagator import TrackingPropagator
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
@@ -447,10 +449,7 @@ def test_other_names_may_carry_the_id(side):
     ],
 )
 def test_the_hosts_of_a_target(target, hosts):
-    class Channel:
-        _target = target.encode()
-
-    assert integration._hosts_of(Channel()) == hosts
+    assert hosts_of(target) == hosts_of(target.encode()) == hosts
 
 
 def test_the_target_of_a_channel_that_does_not_say_it_is_kept_with_it():
@@ -459,12 +458,12 @@ def test_the_target_of_a_channel_that_does_not_say_it_is_kept_with_it():
             self._channel = object()
 
     channel = Channel.__new__(Channel)
-    integration._make_channel(Channel.__init__)(channel, "orders:50051")
-    assert integration._hosts_of(channel._channel) == [("orders", 50051)]
-    assert integration._hosts_of(object()) == [("", None)]
+    aio_client.wrap_channel(Channel.__init__)(channel, "orders:50051")
+    assert aio_client.target_of(channel._channel) == "orders:50051"
+    assert hosts_of(aio_client.target_of(object())) == [("", None)]
 
     del channel
-    assert integration._targets == {}
+    assert aio_client._targets == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
