@@ -8,7 +8,7 @@ import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from trackline._version import __version__
 
@@ -87,7 +87,7 @@ def find(arguments: argparse.Namespace) -> int:
     """Print the lines of a request as a story, or as they are."""
     from trackline.search.files import find_lines
     from trackline.search.story import render_story
-    from trackline.search.terminal import printable
+    from trackline.terminal import printable, wants_color
 
     if not arguments.id:
         arguments.parser.error("argument ID: expected a text that is not empty")
@@ -115,6 +115,7 @@ def demo(arguments: argparse.Namespace) -> int:
         _complain(f"the demo needs {', '.join(missing)}: pip install 'trackline[demo]'")
         return 2
     from trackline.demo.run import run_demo
+    from trackline.terminal import wants_color
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
@@ -132,13 +133,6 @@ def trace_id(arguments: argparse.Namespace) -> int:
 
     print(derive_trace_id(arguments.id))
     return 0
-
-
-def wants_color(stream: TextIO) -> bool:
-    """Say whether to colour what goes to a stream: on a terminal, save that NO_COLOR and FORCE_COLOR have the last word."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ import pytest
 from trackline.demo import run as demo_run
 from trackline.demo.scenes import ten_scenes
 from trackline.search.line import Line
-from trackline.search.terminal import columns
+from trackline.terminal import columns
 
 PLAIN = {key: value for key, value in os.environ.items() if key not in {"NO_COLOR", "FORCE_COLOR"}} | {"COLUMNS": "80"}
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)")

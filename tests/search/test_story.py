@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trackline.search.line import read_line
 from trackline.search.story import render_story
-from trackline.search.terminal import columns, printable
+from trackline.terminal import columns, printable
 
 START = datetime(2026, 11, 22, 14, 40, 1, 123456, tzinfo=UTC)
 TRACEBACK = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trackline.search.story import render_story
-from trackline.search.terminal import clipped, printable
+from trackline.terminal import clipped, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

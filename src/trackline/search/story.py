@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from trackline.search.terminal import Text, clipped, columns, padded, painted, printable, words, wrapped
+from trackline.terminal import Text, clipped, columns, padded, painted, printable, words, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

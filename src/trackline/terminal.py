@@ -1,12 +1,20 @@
-"""Text for a terminal: made harmless, measured in columns, wrapped, cut and coloured. Pure."""
+"""Text for a terminal: made harmless, measured in columns, wrapped, cut and coloured."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Say whether to colour what goes to a stream: on a terminal, save that NO_COLOR and FORCE_COLOR have the last word."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
 
 
 class Text(NamedTuple):
