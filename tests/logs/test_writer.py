@@ -77,11 +77,12 @@ def test_file_opens_with_more_than_a_kibibyte_about_the_process_and_closes_with_
     opening, *between, closing = read(tmp_path / "orders.log")
     assert len((tmp_path / "orders.log").read_bytes().split(b"\n")[0]) >= 1024
     assert (action(opening), action(closing)) == ("log-open", "log-close")
-    assert {key: opening["labels"][key] for key in ("service", "pid", "schema", "file")} == {
+    assert {key: opening["labels"][key] for key in ("service", "pid", "schema", "file", "file_number")} == {
         "service": "orders",
         "pid": os.getpid(),
         "schema": "ecs",
         "file": "orders.log",
+        "file_number": 1,
     }
     assert opening["labels"]["nonce"] == opening["event.id"].split("-")[0]
     assert closing["labels"] == {"lines": 5, "dropped": 0}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections import defaultdict
+from itertools import count
 from typing import TYPE_CHECKING
 
 from trackline._version import __version__
@@ -101,6 +103,7 @@ def make_handler(settings: LogSettings) -> LineHandler:
     """Put the pieces together: schema, queue, file, console, writer. Opens nothing before the first line."""
     resource = Resource(settings.service_name, dict(settings.resource))
     schema = SCHEMAS[settings.schema](resource)
+    file_numbers: defaultdict[str, count[int]] = defaultdict(lambda: count(1))  # a forked child has a nonce, and a count, of its own
 
     def opening(path: Path) -> bytes:
         facts = {
@@ -112,6 +115,7 @@ def make_handler(settings: LogSettings) -> LineHandler:
             "trackline": __version__,
             "python": sys.version.split()[0],
             "file": path.name,
+            "file_number": next(file_numbers[resource.nonce]),  # from 1: where an audit finds none of 1, earlier files are gone
         }
         return schema.notice("log-open", "the log of this process begins here", facts, _OPENING_WIDTH)
 
