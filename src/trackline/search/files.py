@@ -61,7 +61,8 @@ class LogFiles:
     The log files that are there, each opened once, even if they are renamed or compressed meanwhile.
 
     The list is read again after the last file, until nothing new is in it: a file that was renamed between the listing and the
-    opening comes up under its new name. Files are told apart by device, inode and their first KiB, since inodes are used again.
+    opening comes up under its new name. Iterating once more gives what is new by then. Files are told apart by device, inode and
+    their first KiB, since inodes are used again.
     """
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]], warn: Warn) -> None:
@@ -70,14 +71,15 @@ class LogFiles:
         self._warned: set[str] = set()
         self._seen: set[tuple[int, int, bytes]] = set()
         self._without_zstd: set[str] = set()
+        self._is_listed = False
 
     def __iter__(self) -> Iterator[tuple[Path, Reader]]:
-        for sweep in range(_SWEEPS):
+        for _ in range(_SWEEPS):
             seen = len(self._seen)
             for path in self._listed():
                 try:
                     # A pipe can be read once; to open it again would wait for another writer.
-                    if sweep and not path.is_file():
+                    if self._is_listed and not path.is_file():
                         continue
                     with path.open("rb") as file:
                         reader = self._unseen(file, path)
@@ -87,6 +89,7 @@ class LogFiles:
                     continue  # rotated since the listing: the next sweep meets it under its new name
                 except (OSError, ValueError, ImportError) as error:  # not every CPython was built with bz2 and lzma
                     self.warn(path, error)
+            self._is_listed = True
             if len(self._seen) == seen:
                 break
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Where each value may be, the best first. Dotted and nested keys are one: Filebeat expands the first into the second.
-_TIME = ("@timestamp", "timestamp", "time", "ts")
+TIME = ("@timestamp", "timestamp", "time", "ts")
 _LEVEL = ("log.level", "level", "severity_text", "levelname", "severity")
-_SERVICE = ("service.name", "service")
-_PROCESS = ("process.pid", "pid")
+SERVICE = ("service.name", "service")
+PROCESS = ("process.pid", "pid")
 _LOGGER = ("log.logger", "logger", "instrumentation_scope.name", "scope.name", "scope", "name")
 _MESSAGE = ("message", "body", "body.stringValue", "msg", "event")
 _ERROR_TYPE = ("error.type", "exception.type")
@@ -27,17 +27,17 @@ _FILE = ("log.origin.file.name", "code.file.path", "code.filepath", "filename")
 _FILE_LINE = ("log.origin.file.line", "code.line.number", "code.lineno", "lineno")
 _FUNCTION = ("log.origin.function", "code.function.name", "code.function", "func", "funcName")
 _TRACE = ("trace.id", "trace_id", "traceId")
-_EVENT = ("event.id", "log.record.uid")
+EVENT = ("log.record.uid", "event.id")  # in this order: a line in `otel` may have an attribute of the user's by the other name
 _SPAN = ("span.id", "span_id", "spanId")
 _TRACKING = ("tracking_id", "labels.tracking_id", "http.request.id")
 _FOREIGN = ("request_id", "correlation_id")  # what other libraries call it; counts only where there is no name of ours
 
 _WRAPPERS = ("attributes.", "resource.attributes.", "resource.", "json.")
 _LISTED = (
-    _TIME,
+    TIME,
     _LEVEL,
-    _SERVICE,
-    _PROCESS,
+    SERVICE,
+    PROCESS,
     _LOGGER,
     _MESSAGE,
     _ERROR_TYPE,
@@ -55,7 +55,7 @@ _PLUMBING = re.compile(
 _LEVELS = {"WARN": "WARNING", "ERR": "ERROR", "FATAL": "CRITICAL"}
 
 _TRACEBACK = re.compile(r"\nTraceback \(most recent call last\):\n")  # a text formatter appends it to the message
-_COMPRESSED = re.compile(r"(\.(gz|zst|bz2|xz|tmp))+$")
+COMPRESSED = re.compile(r"(\.(gz|zst|bz2|xz|tmp))+$")
 _DATE = re.compile(r"[-._]?(\d{4}-?\d\d-?\d\d(?:[T_-].*)?)$")
 _WORKER = re.compile(r"-((?:sp)?\d+)(?:-[0-9a-f]{6})?$")
 
@@ -107,12 +107,12 @@ class Line:
 
 def read_line(raw: bytes, path: Path, number: int, fields: dict[str, Any]) -> Line:
     """Read one parsed line into the common view. Never raises, whatever JSON a stranger has written."""
-    flat = _flatten(fields)
+    flat = flatten(fields)
     named = file_name(path)
-    file, file_line = _text(flat, *_FILE), _text(flat, *_FILE_LINE)
-    process = _text(flat, *_PROCESS) or named.process or _text(flat, "processName")
+    file, file_line = first_text(flat, *_FILE), first_text(flat, *_FILE_LINE)
+    process = first_text(flat, *PROCESS) or named.process or first_text(flat, "processName")
     body = fields.get("body")
-    message = _text(flat, *_MESSAGE) or (json.dumps(body, ensure_ascii=False) if body else "")
+    message = first_text(flat, *_MESSAGE) or (json.dumps(body, ensure_ascii=False) if body else "")
     stack = next((value for key in _STACK if isinstance(value := flat.get(key), str)), "")
     if not stack and (traceback := _TRACEBACK.search(message)):
         message, stack = message[: traceback.start()], message[traceback.start() + 1 :]
@@ -122,21 +122,21 @@ def read_line(raw: bytes, path: Path, number: int, fields: dict[str, Any]) -> Li
         number=number,
         fields=fields,
         ids=_ids(flat),
-        time=next((time for key in _TIME if (time := read_time(flat.get(key)))), None),
+        time=next((time for key in TIME if (time := read_time(flat.get(key)))), None),
         level=_level(flat),
-        service=_text(flat, *_SERVICE) or named.service,
+        service=first_text(flat, *SERVICE) or named.service,
         process="" if process == "MainProcess" else process,
-        logger=_text(flat, *_LOGGER),
-        origin=f"{file}:{file_line}" if file and file_line else file or _text(flat, "loc"),
-        function=_text(flat, *_FUNCTION),
+        logger=first_text(flat, *_LOGGER),
+        origin=f"{file}:{file_line}" if file and file_line else file or first_text(flat, "loc"),
+        function=first_text(flat, *_FUNCTION),
         message=message,
-        error_type=_text(flat, *_ERROR_TYPE),
-        error_message=_text(flat, *_ERROR_MESSAGE),
+        error_type=first_text(flat, *_ERROR_TYPE),
+        error_message=first_text(flat, *_ERROR_MESSAGE),
         stack=stack,
-        tracking_id=_text(flat, *_TRACKING) or _text(flat, *_FOREIGN),
-        trace_id=_text(flat, *_TRACE),
-        span_id=_text(flat, *_SPAN),
-        event_id=_text(flat, *_EVENT),
+        tracking_id=first_text(flat, *_TRACKING) or first_text(flat, *_FOREIGN),
+        trace_id=first_text(flat, *_TRACE),
+        span_id=first_text(flat, *_SPAN),
+        event_id=first_text(flat, *EVENT),
         extra={
             key.removeprefix("labels."): value
             for key, value in flat.items()
@@ -147,7 +147,7 @@ def read_line(raw: bytes, path: Path, number: int, fields: dict[str, Any]) -> Li
 
 def read_ids(fields: Mapping[str, Any]) -> frozenset[str]:
     """Read all tracking and trace IDs of a line, and nothing else: a fraction of the time of `read_line`."""
-    return _ids(_flatten(fields))
+    return _ids(flatten(fields))
 
 
 def read_time(value: object) -> datetime | None:
@@ -174,7 +174,7 @@ def read_time(value: object) -> datetime | None:
 @lru_cache(maxsize=4096)
 def file_name(path: Path) -> FileName:
     """Read what a log file's name says, live or rotated: ``app-sp1.log``, ``app-2026-11-21T00-00-00.log.gz``, ``app.log.3``."""
-    name = _COMPRESSED.sub("", path.name)
+    name = COMPRESSED.sub("", path.name)
     stem, dot_log, tail = name.partition(".log")
     if not dot_log:
         stem, _, tail = name.partition(".")
@@ -188,7 +188,8 @@ def file_name(path: Path) -> FileName:
     return FileName(service or name, process, str(path.parent / stem), rotated or "~")
 
 
-def _flatten(fields: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields by their dotted names, without what shippers and schemas wrap round them."""
     flat = dict(_dotted(fields, "", 0))
     for wrapper in _WRAPPERS:
         for key in [key for key in flat if key.startswith(wrapper)]:
@@ -209,13 +210,13 @@ def _dotted(fields: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tupl
 
 
 def _ids(flat: Mapping[str, Any]) -> frozenset[str]:
-    ours = [_text(flat, key) for key in (*_TRACKING, *(wrapper + "tracking_id" for wrapper in _WRAPPERS))]
-    tracking = ours if any(ours) else [_text(flat, key) for key in _FOREIGN]
-    return frozenset((*tracking, *(_text(flat, key) for key in _TRACE))) - {""}
+    ours = [first_text(flat, key) for key in (*_TRACKING, *(wrapper + "tracking_id" for wrapper in _WRAPPERS))]
+    tracking = ours if any(ours) else [first_text(flat, key) for key in _FOREIGN]
+    return frozenset((*tracking, *(first_text(flat, key) for key in _TRACE))) - {""}
 
 
 def _level(flat: Mapping[str, Any]) -> str:
-    level = _text(flat, *_LEVEL).upper()
+    level = first_text(flat, *_LEVEL).upper()
     number = flat.get("severity_number")
     if not level and isinstance(number, int):
         # OpenTelemetry logs data model, "Severity Fields": four numbers a level.
@@ -223,7 +224,8 @@ def _level(flat: Mapping[str, Any]) -> str:
     return _LEVELS.get(level, level)
 
 
-def _text(flat: Mapping[str, Any], *keys: str) -> str:
+def first_text(flat: Mapping[str, Any], *keys: str) -> str:
+    """Give the first of these fields that is a text or a whole number, as text; an empty one where there is none."""
     for key in keys:
         value = flat.get(key)
         if isinstance(value, str) and value:
