@@ -9,6 +9,7 @@ from trackline.install import install
 from trackline.logs.handler import JSONFormatter, TrackingIDFilter
 from trackline.logs.setup import close_log_queue, setup_logger, setup_logging
 from trackline.middleware import TrackingMiddleware
+from trackline.redaction import Redaction
 
 if TYPE_CHECKING:
     import logging
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TRACKING_ID",
     "JSONFormatter",
+    "Redaction",
     "TrackingIDFilter",
     "TrackingMiddleware",
     "__version__",
