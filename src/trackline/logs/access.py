@@ -45,6 +45,11 @@ def access_fields(record: LogRecord, *, otel: bool = False) -> Fields:
     return named  # type: ignore[return-value]
 
 
+def is_access_log(name: str) -> bool:
+    """Say whether records of a logger are read by `access_fields`."""
+    return name in _READERS
+
+
 def _read_uvicorn(args: Any) -> Fields:
     client, method, target, version, status = args
     address, _, port = text_of(client).rpartition(":")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
-from trackline.logs.access import access_fields
+from trackline.logs.contents import Contents
 from trackline.logs.dump import MAX_LINE, dump
 from trackline.logs.fields import ECS_VERSION, place
 from trackline.logs.plain import Plain, text_of
-from trackline.logs.record import error_of, extras_of, is_sound, local, mended, message_of, now_in_context, utc
+from trackline.logs.record import is_sound, local, mended, now_in_context, utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,8 @@ class Schema:
 
     name: ClassVar[str]
 
-    def __init__(self, resource: Resource) -> None:
-        self.resource = resource
+    def __init__(self, resource: Resource, contents: Contents | None = None) -> None:
+        self.resource, self.contents = resource, contents or Contents()
 
     def line(self, record: LogRecord) -> bytes:
         """Give the line of a record, read here and now, on the caller's thread: its arguments may change, its context may end."""
@@ -56,8 +56,8 @@ class EcsSchema(Schema):
 
     name = "ecs"
 
-    def __init__(self, resource: Resource) -> None:
-        super().__init__(resource)
+    def __init__(self, resource: Resource, contents: Contents | None = None) -> None:
+        super().__init__(resource, contents)
         attributes = resource.attributes
         self._service = {"service.name": resource.service_name}
         for field, keys in {
@@ -71,7 +71,7 @@ class EcsSchema(Schema):
         self._service["event.dataset"] = resource.service_name
 
     def encode(self, record: LogRecord, event_id: str) -> bytes:
-        fields = self._begin(event_id, utc(record.created), record.levelname.lower(), message_of(record), record)
+        fields = self._begin(event_id, utc(record.created), record.levelname.lower(), self.contents.message(record), record)
         fields["log.logger"] = record.name
         fields["log.origin.file.name"] = record.filename
         fields["log.origin.file.line"] = record.lineno
@@ -80,13 +80,13 @@ class EcsSchema(Schema):
         fields["process.pid"] = self.resource.pid
         if record.threadName is not None:
             fields["process.thread.name"] = record.threadName
-        if (error := error_of(record)) is not None:
+        if (error := self.contents.error(record)) is not None:
             of_error = zip(("error.type", "error.message", "error.stack_trace"), error, strict=True)
             fields |= {field: text for field, text in of_error if text is not None}
-        fields |= access_fields(record)
-        extras = extras_of(record, fields.get("tracking_id"))
-        if record.stack_info:
-            extras.append(("stack_info", record.stack_info))
+        fields |= self.contents.access(record)
+        extras = self.contents.extras(record, fields.get("tracking_id"))
+        if stack := self.contents.stack(record):
+            extras.append(("stack_info", stack))
         if extras:
             placed, labels = place(extras, fields)
             fields |= placed
@@ -132,13 +132,13 @@ class OtelSchema(Schema):
     }
     _RESERVED = frozenset({"tracking_id"})  # at the top level; a second one below would be taken for it
 
-    def __init__(self, resource: Resource) -> None:
-        super().__init__(resource)
+    def __init__(self, resource: Resource, contents: Contents | None = None) -> None:
+        super().__init__(resource, contents)
         self._resource = {**resource.attributes, "service.name": resource.service_name}
 
     def encode(self, record: LogRecord, event_id: str) -> bytes:
         number, text = self._SEVERITY.get(record.levelname, (_severity_number(record.levelno), record.levelname))
-        fields = self._begin(utc(record.created), number, text, message_of(record), record)
+        fields = self._begin(utc(record.created), number, text, self.contents.message(record), record)
         attributes: dict[str, Any] = {
             "log.record.uid": event_id,
             "code.file.path": record.pathname,
@@ -146,13 +146,13 @@ class OtelSchema(Schema):
             "code.function.name": record.funcName,
             "thread.name": record.threadName,
         }
-        if (error := error_of(record)) is not None:
+        if (error := self.contents.error(record)) is not None:
             attributes |= zip(("exception.type", "exception.message", "exception.stacktrace"), error, strict=True)
-        if record.stack_info:
-            attributes["code.stacktrace"] = record.stack_info
-        attributes |= access_fields(record, otel=True)
+        if stack := self.contents.stack(record):
+            attributes["code.stacktrace"] = stack
+        attributes |= self.contents.access(record, otel=True)
         attributes = {name: value for name, value in attributes.items() if value is not None}
-        for key, value in extras_of(record, fields.get("tracking_id")):
+        for key, value in self.contents.extras(record, fields.get("tracking_id")):
             name = key if key.strip() else "_"
             while name in attributes or name in self._RESERVED:
                 name = f"extra.{name}"
@@ -192,11 +192,11 @@ class FlatSchema(Schema):
     name = "flat"
 
     def encode(self, record: LogRecord, event_id: str) -> bytes:
-        message = message_of(record)
-        if (error := error_of(record)) is not None:
+        message = self.contents.message(record)
+        if (error := self.contents.error(record)) is not None:
             message = f"{message}\n{error[2]}" if message else error[2]
-        if record.stack_info:
-            message = f"{message}\n{record.stack_info}"
+        if stack := self.contents.stack(record):
+            message = f"{message}\n{stack}"
         values = {
             "@timestamp": local(record.created),
             "level": record.levelname,
