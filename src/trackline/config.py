@@ -6,11 +6,15 @@ import ipaddress
 import logging
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003  (a dataclass's annotation)
 from typing import Any, Literal
 from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Scope = Mapping[str, Any]
 Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
@@ -21,6 +25,7 @@ DEFAULT_ID_HEADERS = ("X-Request-ID",)
 DEFAULT_RESPONSE_HEADERS = ("X-Request-ID", "X-Tracking-ID")
 
 _is_token = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+").fullmatch  # RFC 9110, section 5.6.2
+_INTERVAL = re.compile(r"(\d{1,5})([smh])", re.ASCII).fullmatch
 _RESERVED = {"traceparent", "tracestate", "baggage"}
 
 
@@ -130,6 +135,14 @@ class LogSettings:
     retention_days: int
     max_queue_bytes: int = 64 * 1024 * 1024
     resource: tuple[tuple[str, str], ...] = ()
+    rotate: str | None = "midnight"
+    rotate_zone: str = "local"
+    max_file_bytes: int | None = 256 * 1024 * 1024
+    retention_files: int | None = None
+    retention_bytes: int | None = 10 * 1024**3
+    compress: str | None = None
+    compress_after: float = 3600
+    file_mode: int = 0o640
 
     def __post_init__(self) -> None:
         if not isinstance(self.service_name, str) or not self.service_name:
@@ -143,6 +156,21 @@ class LogSettings:
             value = getattr(self, option)
             if type(value) is not int or value < least:
                 raise ValueError(f"{option}={value!r}: expected an integer of at least {least}")
+        self._check_files()
+
+    def _check_files(self) -> None:
+        rotation_seconds(self.rotate)
+        zone_of(self.rotate_zone)
+        check_compression(self.compress)
+        for option, least in (("max_file_bytes", 4096), ("retention_files", 1), ("retention_bytes", 4096)):
+            value = getattr(self, option)
+            if value is not None and (type(value) is not int or value < least):
+                raise ValueError(f"{option}={value!r}: expected None or an integer of at least {least}")
+        if type(self.compress_after) not in (int, float) or not 0 <= self.compress_after < float("inf"):
+            raise ValueError(f"compress_after={self.compress_after!r}: expected a number of seconds, 0 or more")
+        if type(self.file_mode) is not int or self.file_mode & 0o600 != 0o600 or self.file_mode & ~0o666:
+            shown = oct(self.file_mode) if type(self.file_mode) is int else repr(self.file_mode)
+            raise ValueError(f"file_mode={shown}: expected a mode such as 0o640: the owner reads and writes, nobody executes")
 
 
 def parse_level(level: int | str) -> int:
@@ -153,6 +181,45 @@ def parse_level(level: int | str) -> int:
     if isinstance(level, str) and level.upper() in known:
         return known[level.upper()]
     raise ValueError(f"level={level!r}: expected one of {', '.join(map(repr, known))}, or a number")
+
+
+def rotation_seconds(rotate: object) -> int | None:
+    """
+    Give the length of a file's period in seconds, a day for "midnight", or None for None.
+
+    Raises ValueError for anything but an interval of seconds, minutes or hours that divides a day, so that each day has the same ones.
+    """
+    if rotate is None:
+        return None
+    if rotate == "midnight":
+        return 86_400
+    if isinstance(rotate, str) and (match := _INTERVAL(rotate)):
+        seconds = int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        if 0 < seconds < 86_400 and 86_400 % seconds == 0:
+            return seconds
+    raise ValueError(f"rotate={rotate!r}: expected 'midnight', None, or an interval that divides a day, such as '30s', '15m' or '6h'")
+
+
+def zone_of(rotate_zone: object) -> tzinfo | None:
+    """Give the zone whose clock counts, None for the system's. Raises ValueError for one that is not known here."""
+    if rotate_zone == "local":
+        return None
+    if rotate_zone == "utc":
+        return UTC
+    if isinstance(rotate_zone, str):
+        try:
+            return ZoneInfo(rotate_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    raise ValueError(f"rotate_zone={rotate_zone!r}: expected 'local', 'utc', or a zone of the system's, such as 'Europe/Berlin'")
+
+
+def check_compression(compress: object) -> None:
+    """Raise ValueError where files cannot be compressed so: not known, or a library is missing."""
+    if compress not in (None, "gzip", "zstd"):
+        raise ValueError(f"compress={compress!r}: expected None, 'gzip' or 'zstd'")
+    if compress == "zstd" and sys.version_info < (3, 14) and find_spec("zstandard") is None:
+        raise ValueError("compress='zstd': the package zstandard is missing; expected trackline[zstd] to be installed, or 'gzip'")
 
 
 def resource_from_env() -> dict[str, str]:

@@ -22,10 +22,8 @@ class Variable:
     shape: str
 
     def value(self, environ: Mapping[str, str]) -> Any:
-        """Give the option's value, or None where the variable is not set or empty. Raises ValueError where its text is wrong."""
-        text = environ.get(self.name, "").strip()
-        if not text:
-            return None
+        """Give the option's value, of a variable that is set. Raises ValueError where its text is wrong."""
+        text = environ[self.name].strip()
         try:
             return self.read(text)
         except ValueError:
@@ -59,6 +57,14 @@ def _paths(text: str) -> Callable[[Mapping[str, Any]], bool]:
     return is_excluded
 
 
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: None if text == "none" else read(text)
+
+
+def _octal(text: str) -> int:
+    return int(text, 8)
+
+
 INSTALL, LOGGING, CLIENTS = "install", "setup_logging", "clients"
 
 VARIABLES = (
@@ -75,6 +81,14 @@ VARIABLES = (
     Variable("TRACKLINE_LOG_CONSOLE", "console", LOGGING, _flag, "true or false"),
     Variable("TRACKLINE_LOG_FILE", "file", LOGGING, _flag, "true or false"),
     Variable("TRACKLINE_LOG_RETENTION_DAYS", "retention_days", LOGGING, int, "a number of days"),
+    Variable("TRACKLINE_LOG_RETENTION_FILES", "retention_files", LOGGING, _or_none(int), "a number of files, or none"),
+    Variable("TRACKLINE_LOG_RETENTION_BYTES", "retention_bytes", LOGGING, _or_none(int), "a number of bytes, or none"),
+    Variable("TRACKLINE_LOG_ROTATE", "rotate", LOGGING, _or_none(str), "midnight, an interval such as 30s, 15m or 6h, or none"),
+    Variable("TRACKLINE_LOG_ROTATE_ZONE", "rotate_zone", LOGGING, str, "local, utc, or a zone's name"),
+    Variable("TRACKLINE_LOG_MAX_FILE_BYTES", "max_file_bytes", LOGGING, _or_none(int), "a number of bytes, or none"),
+    Variable("TRACKLINE_LOG_COMPRESS", "compress", LOGGING, _or_none(str), "gzip, zstd or none"),
+    Variable("TRACKLINE_LOG_COMPRESS_AFTER", "compress_after", LOGGING, float, "a number of seconds"),
+    Variable("TRACKLINE_LOG_FILE_MODE", "file_mode", LOGGING, _octal, "a mode in octal, such as 640"),
     Variable("TRACKLINE_LOG_MAX_QUEUE_BYTES", "max_queue_bytes", LOGGING, int, "a number of bytes"),
     Variable("TRACKLINE_TARGETS", "targets", CLIENTS, _word_or_names("internal", "all"), "internal, all, or hosts and networks"),
 )
@@ -89,5 +103,5 @@ def from_env(of: str, environ: Mapping[str, str] | None = None) -> dict[str, Any
     allowed; what an option itself allows is said by whoever takes it.
     """
     environ = os.environ if environ is None else environ
-    found = {variable.option: variable.value(environ) for variable in VARIABLES if variable.of == of}
-    return {option: value for option, value in found.items() if value is not None}
+    ours = [variable for variable in VARIABLES if variable.of == of and environ.get(variable.name, "").strip()]
+    return {variable.option: variable.value(environ) for variable in ours}

@@ -155,7 +155,7 @@ def test_disk_that_stays_full_ends_the_process_all_the_same_and_says_what_is_los
     done = run(
         "import os, errno\nfrom trackline.logs import files\n"
         "def full(*_): raise OSError(errno.ENOSPC, 'No space left on device')\n"
-        "files._append = full\n" + SET_UP,
+        "files.LogFile._append = full\n" + SET_UP,
         cwd=tmp_path,
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from logs.reading import run
-from trackline.logs import files, place
+from trackline.config import LogSettings
+from trackline.logs import files, names, place
 from trackline.logs.files import LogFile
 
 OPENING = b"opening\n"
@@ -39,8 +40,9 @@ def clock(monkeypatch):
 def open_file(tmp_path):
     opened = []
 
-    def make(name="app", retention_days=7, directory=tmp_path, opening=lambda path: OPENING):
-        opened.append(LogFile(directory, name, retention_days, opening))
+    def make(name="app", directory=tmp_path, opening=lambda path: OPENING, **options):
+        settings = {"retention_days": 7, "retention_bytes": None, **options}
+        opened.append(LogFile(LogSettings(name, "INFO", "ecs", directory, console=False, file=True, **settings), opening))
         return opened[-1]
 
     yield make
@@ -57,14 +59,14 @@ def write(file, *lines, clock=None):
         os.utime(file.path, (clock.now, clock.now))
 
 
-def names(directory):
+def listed(directory):
     return sorted(path.name for path in Path(directory).iterdir() if not path.name.startswith("."))
 
 
 def test_nothing_is_there_before_the_first_line(open_file, tmp_path):
     file = open_file(directory=tmp_path / "logs")
 
-    assert (file.path, file.is_open, file.seconds_to_rollover(), names(tmp_path)) == (None, False, 60.0, [])
+    assert (file.path, file.is_open, file.seconds_to_rollover(), listed(tmp_path)) == (None, False, 60.0, [])
 
 
 def test_first_line_opens_the_file_with_a_line_about_it(open_file, tmp_path):
@@ -83,7 +85,7 @@ def test_midnight_starts_a_new_file(open_file, tmp_path, clock):
     clock.set(2030, 3, 11)
     write(file, "after")
 
-    assert names(tmp_path) == ["app.log", "app.log.2030-03-10"]
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10"]
     assert (tmp_path / "app.log").read_bytes() == OPENING + b"after\n"
     assert (tmp_path / "app.log.2030-03-10").read_bytes() == OPENING + b"before\n"
 
@@ -97,7 +99,7 @@ def test_midnight_starts_a_new_file_also_where_nothing_is_logged(open_file, tmp_
     assert file.seconds_to_rollover() == 0
     file.roll_over()
 
-    assert names(tmp_path) == ["app.log", "app.log.2030-03-10"]
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10"]
     assert file.seconds_to_rollover() == 60
 
 
@@ -107,7 +109,7 @@ def test_rollover_after_days_without_a_line_has_the_day_of_the_last_line(open_fi
     clock.set(2030, 3, 15, 9)
     write(file, "after")
 
-    assert names(tmp_path) == ["app.log", "app.log.2030-03-10"]
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10"]
 
 
 def test_restart_on_another_day_starts_a_new_file(open_file, tmp_path, clock):
@@ -128,7 +130,7 @@ def test_restart_on_the_same_day_goes_on_in_the_same_file(open_file, tmp_path, c
         file.close()
 
     assert (tmp_path / "app.log").read_bytes() == OPENING + b"first\n" + OPENING + b"second\n"
-    assert names(tmp_path) == ["app.log"]
+    assert listed(tmp_path) == ["app.log"]
 
 
 @pytest.mark.parametrize("taken", ["app.log.2030-03-10", "app.log.2030-03-10.gz", "app.log.2030-03-10.zst"])
@@ -143,7 +145,7 @@ def test_dated_file_that_exists_is_kept_and_rotation_goes_on(taken, open_file, t
     write(file, "after")
 
     assert (tmp_path / taken).read_bytes() == b"older\n"
-    assert (tmp_path / "app.log.2030-03-10.1").read_bytes() == OPENING + b"before\n"
+    assert (tmp_path / "app.log.2030-03-10_000001").read_bytes() == OPENING + b"before\n"
     assert (tmp_path / "app.log.2030-03-11").read_bytes() == OPENING + b"between\n"
 
 
@@ -172,10 +174,10 @@ def test_day_is_as_long_as_the_zone_has_it(zone, day, hours, open_file, tmp_path
     assert midnight - first_of_day == hours * 3600
     clock.now = midnight - 1
     write(file, "last", clock=clock)
-    assert names(tmp_path) == ["app.log"]
+    assert listed(tmp_path) == ["app.log"]
     clock.now = midnight
     write(file, "first", clock=clock)
-    assert names(tmp_path) == ["app.log", f"app.log.{day:%Y-%m-%d}"]
+    assert listed(tmp_path) == ["app.log", f"app.log.{day:%Y-%m-%d}"]
     clock.now = midnight + 3600
     write(file, "second", clock=clock)
     assert (tmp_path / "app.log").read_bytes() == OPENING + b"first\nsecond\n"
@@ -214,7 +216,7 @@ def test_link_that_takes_the_place_of_the_open_file_is_not_followed(open_file, t
 
 
 def test_link_that_is_made_between_looking_and_opening_is_not_followed(open_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(Path, "is_symlink", lambda path: False)
+    monkeypatch.setattr(place, "_may_be_written", lambda path: True)
     (tmp_path / "app.log").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         open_file().write([b"one\n"])
@@ -269,7 +271,7 @@ def test_rename_that_is_refused_does_not_stop_the_log(open_file, tmp_path, clock
     clock.set(2030, 3, 12)
     write(file, "later")
 
-    assert (tmp_path / "app.log.2030-03-11").read_bytes() == OPENING + b"before\n" + OPENING + b"after\n"
+    assert (tmp_path / "app.log.2030-03-11").read_bytes() == OPENING + b"before\nafter\n"
 
 
 class Disk:
@@ -374,9 +376,10 @@ def test_name_is_free_again_after_close(open_file):
 
 HOLD = """
 from pathlib import Path
+from trackline.config import LogSettings
 from trackline.logs.files import LogFile
 import sys
-file = LogFile(Path("."), "app", 7, lambda path: b"opening\\n")
+file = LogFile(LogSettings("app", "INFO", "ecs", Path("."), False, True, 7), lambda path: b"opening\\n")
 file.write([b"theirs\\n"])
 print(file.path.name, flush=True)
 sys.stdin.read()
@@ -426,7 +429,7 @@ def test_file_is_named_after_the_process(process, expected, open_file, monkeypat
     ],
 )
 def test_service_name_makes_a_file_name_in_the_directory(name, expected):
-    assert place.safe_name(name) == expected
+    assert names.safe_name(name) == expected
 
 
 @pytest.mark.parametrize("name", ["x" * 500, "注" * 500, "\ud800"])
@@ -436,4 +439,4 @@ def test_any_service_name_makes_a_file_that_can_be_rotated(name, open_file, tmp_
     clock.set(2030, 3, 11)
     write(file, "after")
 
-    assert len(names(tmp_path)) == 2
+    assert len(listed(tmp_path)) == 2

@@ -1,5 +1,6 @@
 """Parent and child: each writes its own lines to its own file, nothing twice, nothing lost, and numbers of its own."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -23,21 +24,18 @@ def files(directory):
     return sorted(Path(directory, "logs").glob("*.log"))
 
 
-def numbers(*paths):
-    return sorted(int(line["event.id"].split("-")[1]) for path in paths for line in read(path))
-
-
 def check_whole(paths, count):
-    """Check that each file is of one process, which closed it, and that all lines of all are there once, with no number missing."""
-    ids = []
+    """Check that each process, one after the other in a file, opened and closed it, with all of its lines once, no number missing."""
+    seen = set()
     for path in paths:
-        lines = read(path)
-        assert len({line["event.id"].split("-")[0] for line in lines}) == len({line["process.pid"] for line in lines}) == 1
-        assert (action(lines[0]), action(lines[-1])) == ("log-open", "log-close")
-        assert lines[-1]["labels"] == {"lines": len(lines) - 2, "dropped": 0}
-        assert numbers(path) == list(range(1, len(lines) + 1))
-        ids += [line["event.id"] for line in lines]
-    assert len(set(ids)) == len(ids)
+        for nonce, group in itertools.groupby(read(path), key=lambda line: line["event.id"].split("-")[0]):
+            lines = list(group)
+            assert nonce not in seen
+            seen.add(nonce)
+            assert len({line["process.pid"] for line in lines}) == 1
+            assert (action(lines[0]), action(lines[-1])) == ("log-open", "log-close")
+            assert lines[-1]["labels"] == {"lines": len(lines) - 2, "dropped": 0}
+            assert sorted(int(line["event.id"].split("-")[1]) for line in lines) == list(range(1, len(lines) + 1))
     assert len(messages(*paths)) == len(set(messages(*paths))) == count
 
 
@@ -103,15 +101,17 @@ print(*children, *[os.waitpid(child, 0)[1] for child in children])
     assert done.err == ""
     (*children,) = done.out.split()
     assert children[6:] == ["0"] * 6
-    paths = {child: tmp_path / "logs" / f"orders-{child}.log" for child in children[:6]}
-    for child, path in paths.items():
-        assert messages(path) == [f"{child} child {number}" for number in range(50)]
+    theirs = [path for path in files(tmp_path) if path.name != "orders.log"]  # a child may take over what one before it has left
+    written = messages(*theirs)
+    for child in children[:6]:
+        assert [text for text in written if text.startswith(f"{child} ")] == [f"{child} child {number}" for number in range(50)]
+    assert len(written) == 300
     parent = tmp_path / "logs" / "orders.log"
     said = messages(parent)
     for name in "abc":
         mine = [line for line in said if f" {name} " in line]
         assert [int(line.split()[2]) for line in mine] == list(range(len(mine)))
-    check_whole([parent, *paths.values()], len(said) + 300)
+    check_whole([parent, *theirs], len(said) + 300)
 
 
 def test_lines_that_wait_at_the_fork_are_written_once_by_the_parent(tmp_path):
@@ -203,9 +203,9 @@ def test_children_of_multiprocessing_write_their_last_lines(method, tmp_path):
     paths = files(tmp_path)
     expected = {"parent", "parent again", *(f"child {name} {number}" for name in "ab" for number in range(100))}
     assert set(messages(*paths)) == expected
-    assert len(paths) == 3
+    assert len(paths) <= 3  # the second child may take over the file of the first
     if method == "spawn":
-        assert [path.name for path in paths] == ["orders-sp1.log", "orders-sp2.log", "orders.log"]
+        assert {path.name for path in paths} <= {"orders-sp1.log", "orders-sp2.log", "orders.log"}
     check_whole(paths, len(expected))
 
 

@@ -1,41 +1,48 @@
-"""One file a process: written in whole lines, a new one each day, the old ones kept for a number of days."""
+"""One file a process: written in whole lines, a new one each period or size, and opened anew wherever it went."""
 
 from __future__ import annotations
 
 import os
 import time
 from contextlib import suppress
-from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trackline.logs.place import Place, safe_name
-from trackline.logs.retention import delete_old
+from trackline.logs.names import LogName, read_name, safe_name
+from trackline.logs.opening import make_directory, open_log
+from trackline.logs.place import Place
+from trackline.logs.retention import Retention, delete_old
+from trackline.logs.rotation import DAY, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-_MODE = 0o640
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    from trackline.config import LogSettings
+
+_AGAIN_SECONDS = 60.0  # after a rename was refused
 
 
 class LogFile:
     """
-    The file of this process: ``app.log``, renamed to ``app.log.2026-11-21`` at local midnight. Only the writer thread uses it.
+    The file of this process: ``app.log``, renamed to ``app.log.2026-11-21`` when its period is over. Only the writer thread uses it.
 
-    Opened at the first line, and again where somebody has moved or deleted it, or its directory. ``opening`` makes the line that each
-    file opens with.
+    Opened at the first line, and again where somebody has moved, deleted or emptied it, or its directory. ``opening`` makes the line
+    that each file opens with. ``complain`` is told what goes wrong and does not stop the lines.
     """
 
-    def __init__(self, directory: Path, name: str, retention_days: int, opening: Callable[[Path], bytes]) -> None:
-        self._directory = directory
-        self._name = safe_name(name)
-        self._retention_days = retention_days
+    def __init__(self, settings: LogSettings, opening: Callable[[Path], bytes]) -> None:
+        self._settings = settings
+        self._directory = settings.log_dir
+        self._name = safe_name(settings.service_name)
+        self._schedule = Schedule(settings.rotate, settings.rotate_zone)
         self._opening = opening
         self._opening_line = b""
+        self.complain: Callable[[str], None] = lambda _: None
+        self.rotations = 0
+        self.rotation_errors = 0
         self._place: Place | None = None
-        self._descriptor: int | None = None
-        self._next_rollover = 0.0
+        self._last_name: LogName | None = None
+        self._forget_descriptor()
 
     @property
     def path(self) -> Path | None:
@@ -49,24 +56,28 @@ class LogFile:
 
     def write(self, lines: list[bytes]) -> None:
         """
-        Append whole lines: one call of the system for all of them, where it takes them all.
+        Append whole lines: one call of the system for all of them, where it takes them all and the file has room.
 
         The lines that are in the file are gone from the list. Raises OSError where not all of them are, and half a line is gone from
         the file: so the same list may be given again.
         """
-        descriptor = self._descriptor
-        if descriptor is None or time.time() >= self._next_rollover or not self._is_in_place(descriptor):
-            descriptor = self._open()
-        _append(descriptor, lines)
+        while lines:
+            descriptor = self._ready(len(lines[0]))
+            self._append(descriptor, lines, self._fitting(lines))
 
     def seconds_to_rollover(self) -> float:
-        """How long until the file of today is to be closed, at most a minute: clocks are set."""
+        """How long until the file is to be closed, at most a minute: clocks are set."""
         return min(max(self._next_rollover - time.time(), 0.0), 60.0) if self._descriptor is not None else 60.0
 
     def roll_over(self) -> None:
-        """Close a file whose day is over, also when nothing is logged."""
+        """Close a file whose period is over, also when nothing is logged."""
         if self._descriptor is not None and time.time() >= self._next_rollover:
-            self._open()
+            self._ready(0)
+
+    def reopen(self) -> None:
+        """Open the file anew if it is not where it was, as after logrotate's rename, also when nothing is logged."""
+        if self._descriptor is not None:
+            self._ready(0)
 
     def close(self) -> None:
         """Close the file and give up its place."""
@@ -79,80 +90,161 @@ class LogFile:
         """Close what a forked child has of its parent's file: the next line opens one of its own."""
         self.close()
         self._opening_line = b""
+        self._last_name = None
+
+    def _forget_descriptor(self) -> None:
+        self._descriptor: int | None = None
+        self._size = self._least = 0
+        self._is_torn = False
+        self._opened_at = self._next_rollover = self._may_roll_at = 0.0
 
     def _close_descriptor(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None  # first: a fork in between must not close it twice
+        descriptor = self._descriptor
+        self._forget_descriptor()  # first: a fork in between must not close it twice
         if descriptor is not None:
             with suppress(OSError):
                 os.close(descriptor)
 
-    def _is_in_place(self, descriptor: int) -> bool:
+    def _ready(self, needed: int) -> int:
+        """Give the descriptor of a file that is where it should be, is not over, and has room."""
+        descriptor, now = self._descriptor, time.time()
+        if descriptor is None or self._place is None or not self._is_in_place(descriptor, self._place.path):
+            return self._open()
+        if now < self._opened_at:  # the clock was set back
+            self._opened_at, self._next_rollover = now, self._schedule.next_after(now)
+        is_full = self._is_too_small_for(needed) and now >= self._may_roll_at
+        if now < self._next_rollover and not is_full:
+            return descriptor
+        if self._size <= self._least:  # there is nothing in it but its opening
+            self._next_rollover = self._schedule.next_after(now)
+            return descriptor
+        return self._open() if self._rename(self._place.path) else descriptor
+
+    def _is_in_place(self, descriptor: int, path: Path) -> bool:
+        status = os.fstat(descriptor)
         try:
-            return self._place is not None and os.path.samestat(os.fstat(descriptor), self._place.path.lstat())
-        except OSError:
+            is_in_place = os.path.samestat(status, os.lstat(path))
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True  # we may not look any more; what we have open goes on
+        # Emptied by logrotate's copytruncate, or a person's `>`; and perhaps its opening did not go in at first.
+        if is_in_place and (status.st_size < self._size or self._opening_line):
+            self._begin(descriptor, path)
+        return is_in_place
+
+    def _is_too_small_for(self, needed: int) -> bool:
+        most = self._settings.max_file_bytes
+        return most is not None and self._size + needed > most and self._size > self._least
+
+    def _fitting(self, lines: list[bytes]) -> int:
+        """Say how many of the lines there is room for: one at least."""
+        most = self._settings.max_file_bytes
+        if most is None or self._size + sum(map(len, lines)) <= most or time.time() < self._may_roll_at:
+            return len(lines)
+        room = most - self._size - len(lines[0])
+        for count in range(1, len(lines)):
+            room -= len(lines[count])
+            if room < 0:
+                return count
+        return len(lines)
 
     def _open(self) -> int:
         self._close_descriptor()
         if self._place is not None and (not self._place.is_held or self._place.path.is_symlink()):
             self.close()
         if self._place is None:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self._directory)
             self._place = Place(self._directory, self._name)
-        path = self._place.path
-        today = datetime.fromtimestamp(time.time()).astimezone().date()
+        path, now = self._place.path, time.time()
         # Where the name cannot be changed (a directory that is not ours, say) the file goes on: the lines matter more.
-        with suppress(OSError):
-            status = path.lstat()
-            written_on = datetime.fromtimestamp(status.st_mtime).astimezone().date()
-            if written_on < today and status.st_size:
-                path.rename(_free_name(path, written_on.isoformat()))
-        descriptor = os.open(path, _FLAGS, _MODE)
+        is_refused = self._is_over(path, now) and not self._rename(path)
+        descriptor = open_log(path, self._settings.file_mode)
         try:
             self._begin(descriptor, path)
         except OSError:
             os.close(descriptor)
             raise
-        self._descriptor = descriptor
-        self._next_rollover = _midnight_after(today).timestamp()
-        with suppress(OSError):
-            delete_old(self._directory, self._name, time.time() - self._retention_days * 86_400, path)
+        self._descriptor, self._opened_at = descriptor, now
+        self._next_rollover = now + _AGAIN_SECONDS if is_refused else self._schedule.next_after(now)
+        self._delete_old(path, now)
         return descriptor
+
+    def _is_over(self, path: Path, now: float) -> bool:
+        try:
+            status = path.lstat()
+        except OSError:
+            return False
+        return status.st_size > 0 and self._schedule.next_after(status.st_mtime) <= now
 
     def _begin(self, descriptor: int, path: Path) -> None:
         # Kept until it is in a file: it is counted, and a number that is missing says that a line is.
         self._opening_line = self._opening_line or self._opening(path)
         size = os.fstat(descriptor).st_size
         # A process that was killed may have left half a line: ours must not be glued to it.
-        is_whole = not size or os.pread(descriptor, 1, size - 1) == b"\n"
-        _append(descriptor, [self._opening_line if is_whole else b"\n" + self._opening_line])
+        self._is_torn = bool(size) and os.pread(descriptor, 1, size - 1) != b"\n"
+        self._size = self._least = size
+        self._append(descriptor, [self._opening_line], 1)
         self._opening_line = b""
+        self._least = 0 if size else self._size
 
+    def _append(self, descriptor: int, lines: list[bytes], count: int) -> None:
+        data = b"".join(lines if count == len(lines) else lines[:count])
+        written = 0
+        try:
+            if self._is_torn:
+                self._size += os.write(descriptor, b"\n")
+                self._is_torn = False
+            while written < len(data):
+                written += os.write(descriptor, data[written:] if written else data)
+            del lines[:count]
+            self._size += written
+        except OSError:
+            whole = 0
+            while lines and len(lines[0]) <= written - whole:
+                whole += len(lines.pop(0))
+            self._size += written
+            self._cut(descriptor, written - whole)
+            raise
 
-def _append(descriptor: int, lines: list[bytes]) -> None:
-    data = b"".join(lines)
-    written = 0
-    try:
-        while written < len(data):
-            written += os.write(descriptor, data[written:] if written else data)
-        lines.clear()
-    except OSError:
-        whole = 0
-        while lines and len(lines[0]) <= written - whole:
-            whole += len(lines.pop(0))
-        if written > whole:
-            os.ftruncate(descriptor, os.fstat(descriptor).st_size - (written - whole))
-        raise
+    def _cut(self, descriptor: int, half: int) -> None:
+        """Take half a line away again."""
+        if not half:
+            return
+        try:
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - half)
+            self._size -= half
+        except OSError:  # a file that can only be appended to
+            self._is_torn = True
 
+    def _rename(self, path: Path) -> bool:
+        """Give the live file the name of its period; says whether it could be."""
+        try:
+            name = self._free_name(path.name, self._schedule.label(path.lstat().st_mtime))
+            path.rename(path.with_name(str(name)))
+        except FileNotFoundError:
+            return True  # somebody else has just done so
+        except OSError as error:
+            self.rotation_errors += 1
+            self._next_rollover = self._may_roll_at = time.time() + _AGAIN_SECONDS
+            self.complain(f"cannot rename {path}: {error}; it goes on, and is tried again")
+            return False
+        self.rotations += 1
+        self._last_name = name
+        return True
 
-def _midnight_after(today: date) -> datetime:
-    # A day is not always 24 hours: the system's zone knows.
-    return datetime.combine(today + timedelta(days=1), datetime.min.time()).astimezone()
+    def _free_name(self, live: str, label: str) -> LogName:
+        """Give a name that sorts after all there are: not one that retention has freed, either."""
+        last = self._last_name
+        numbers = [last.number] if last is not None and (last.live, last.period) == (live, label) else []
+        for entry in os.listdir(self._directory):  # noqa: PTH208  (names are enough)
+            name = read_name(entry, self._name)
+            if name is not None and (name.live, name.period) == (live, label):
+                numbers.append(name.number)
+        return LogName(live, label, max(numbers, default=-1) + 1)
 
-
-def _free_name(path: Path, day: str) -> Path:
-    candidate, number = Path(f"{path}.{day}"), 0
-    while candidate.exists() or Path(f"{candidate}.gz").exists() or Path(f"{candidate}.zst").exists():
-        number += 1
-        candidate = Path(f"{path}.{day}.{number}")
-    return candidate
+    def _delete_old(self, path: Path, now: float) -> None:
+        settings = self._settings
+        retention = Retention(now - settings.retention_days * DAY, settings.retention_files, settings.retention_bytes)
+        with suppress(OSError):
+            delete_old(self._directory, self._name, path, retention)

@@ -120,7 +120,7 @@ def make_handler(settings: LogSettings) -> LineHandler:
         return schema.notice("log-open", "the log of this process begins here", facts, _OPENING_WIDTH)
 
     queue = LineQueue(max_bytes=settings.max_queue_bytes)
-    file = LogFile(settings.log_dir, settings.service_name, settings.retention_days, opening) if settings.file else None
+    file = LogFile(settings, opening) if settings.file else None
     writer = LogWriter(queue, schema, file, Console() if settings.console else None)
     return LineHandler(schema, queue, writer)
 

@@ -8,7 +8,11 @@ from contextlib import suppress
 from multiprocessing import current_process
 from typing import TYPE_CHECKING
 
+from trackline.logs.names import lock_name, read_lock
+from trackline.logs.opening import may_be_ours
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 try:
@@ -17,15 +21,7 @@ except ImportError:  # not on Windows: there two services of one name must not s
     fcntl = None  # type: ignore[assignment]
 
 _SPAWNED = re.compile(r"SpawnProcess-(\d+)")
-_UNSAFE = re.compile(r"[^\w.\-]+")
-_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-_MAX_NAME = 150  # bytes; a file system takes 255, and we append a process, a day and a compression
-
-
-def safe_name(name: str) -> str:
-    """Give a service's name as a file name: letters, digits and ``_ . -`` stay; never hidden, never another directory."""
-    safe = _UNSAFE.sub("_", name).lstrip(".")
-    return safe.encode()[:_MAX_NAME].decode("utf-8", "ignore") or "app"
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Place:
@@ -33,21 +29,23 @@ class Place:
     A log file's path that no other process writes to.
 
     ``app.log`` for the first process, ``app-sp1.log`` for uvicorn's SpawnProcess-1, ``app-<pid>.log`` for everyone who finds these
-    taken: forked workers all have the main process's name, so a lock has to tell them apart. The lock is on a file of its own beside
-    the log, so that it stays through rotation, and ends with the process however that ends. Raises OSError where the directory takes
-    no file.
+    taken: forked workers all have the main process's name, so a lock has to tell them apart. What a dead process of the service has
+    left is taken over before there is a new name, so that workers which come and go do not leave a file each. The lock is on a file of
+    its own beside the log, which names the service, so that it stays through rotation, and ends with the process however that ends.
+    Raises OSError where the directory takes no file.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
         self._lock: int | None = None
-        for stem in _stems(name):
-            path = directory / f"{stem}.log"
-            # A link is not followed: it may lead anywhere.
-            if not path.is_symlink() and (lock := _claim(lock_of(path))) is not None:
+        for path in _candidates(directory, name):
+            if not _may_be_written(path):
+                continue
+            lock = _claim(lock_of(path))
+            if lock is not None:
                 self.path = path
                 self._lock = lock if lock >= 0 else None
+                _sign(lock, name)
                 return
-        self.path = directory / f"{name}-{os.getpid()}-{os.urandom(3).hex()}.log"
 
     @property
     def is_held(self) -> bool:
@@ -64,7 +62,19 @@ class Place:
 
 def lock_of(path: Path) -> Path:
     """Give the lock of a live log file."""
-    return path.with_name(f".{path.name.removesuffix('.log')}.lock")
+    return path.with_name(lock_name(path.name))
+
+
+def service_of(path: Path) -> str:
+    """Give the name of the service that had the place of a live log file last; empty where that cannot be told."""
+    try:
+        descriptor = os.open(lock_of(path), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return ""
+    try:
+        return _signed_by(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_free(path: Path) -> bool:
@@ -98,14 +108,65 @@ def delete_place(path: Path) -> None:
         os.close(lock)
 
 
-def _stems(name: str) -> tuple[str, ...]:
+def _candidates(directory: Path, name: str) -> Iterator[Path]:
     process = current_process().name
-    own = f"{name}-{os.getpid()}"
+    spawned = _SPAWNED.fullmatch(process)
     if process == "MainProcess":
-        return name, own
-    if spawned := _SPAWNED.fullmatch(process):
-        return f"{name}-sp{spawned[1]}", own
-    return (own,)
+        yield directory / f"{name}.log"
+    elif spawned:
+        own = directory / f"{name}-sp{spawned[1]}.log"
+        if not lock_of(own).exists():
+            yield from _left_behind(directory, name, is_spawned=True)
+        yield own
+    yield from _left_behind(directory, name, is_spawned=False)
+    own = directory / f"{name}-{os.getpid()}.log"
+    yield own
+    while True:
+        yield own.with_name(f"{name}-{os.getpid()}-{os.urandom(3).hex()}.log")
+
+
+def _left_behind(directory: Path, name: str, *, is_spawned: bool) -> list[Path]:
+    """Give the places of the service's other processes that are free, the one that was written to last first."""
+    found = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            live = read_lock(entry.name, name)
+            if live is None or live == f"{name}.log" or live.startswith(f"{name}-sp") is not is_spawned:
+                continue
+            path = directory / live
+            # By its name alone it could be that of another service, called `app-2`.
+            if service_of(path) == name and is_free(path):
+                found.append((_written(path), path))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _may_be_written(path: Path) -> bool:
+    try:
+        return may_be_ours(path.lstat(), path.parent)
+    except FileNotFoundError:
+        return True
+
+
+def _sign(lock: int, name: str) -> None:
+    if lock < 0 or _signed_by(lock) == name:
+        return
+    with suppress(OSError):  # the disk is full: nobody takes it over then
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{name}\n".encode(), 0)
+
+
+def _signed_by(lock: int) -> str:
+    try:
+        return os.pread(lock, 1024, 0).decode("utf-8", "replace").removesuffix("\n")
+    except OSError:
+        return ""
 
 
 def _claim(path: Path) -> int | None:
@@ -122,6 +183,9 @@ def _claim(path: Path) -> int | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            os.close(descriptor)
+            return None
+        if not may_be_ours(os.fstat(descriptor), path.parent):
             os.close(descriptor)
             return None
         if _is_at(descriptor, path):

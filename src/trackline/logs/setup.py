@@ -94,17 +94,30 @@ def setup_logging(
     file: bool = True,
     retention_days: int = 7,
     max_queue_bytes: int = 64 * 1024 * 1024,
+    rotate: str | None = "midnight",
+    rotate_zone: str = "local",
+    max_file_bytes: int | None = 256 * 1024 * 1024,
+    retention_files: int | None = None,
+    retention_bytes: int | None = 10 * 1024**3,
+    compress: str | None = None,
+    compress_after: float = 3600,
+    file_mode: int = 0o640,
 ) -> Logging:
     """
     Set up the logging of the whole process: every logger, the servers' own and their access logs, as JSON lines with the tracking ID.
 
-    Lines go through a bounded queue to one file a process in ``log_dir``, a new one each local midnight, kept for ``retention_days``,
-    and to standard output. Call it before or after the server has set up its own logging, in the module of the application.
+    Lines go through a bounded queue to one file a process in ``log_dir``, a new one each midnight, kept for ``retention_days``, and to
+    standard output. Call it before or after the server has set up its own logging, in the module of the application.
 
     - ``service_name``: by default OTEL_SERVICE_NAME, or ``service.name`` in OTEL_RESOURCE_ATTRIBUTES, or "app".
     - ``level``: of the root logger, a name or a number.
     - ``schema``: "ecs", "otel" or "flat".
     - ``max_queue_bytes``: what may wait when the disk is slower than the application; beyond it lines are dropped and counted.
+    - ``rotate``: "midnight", an interval that divides a day ("30s", "15m", "6h"), or None; by the clock of ``rotate_zone``: "local",
+      "utc" or a zone's name. Besides, a file ends before it is larger than ``max_file_bytes``.
+    - ``retention_days``, ``retention_files``, ``retention_bytes``: what is kept of the files of all processes of the service together.
+    - ``compress``: "gzip" or "zstd" for files that have been closed for ``compress_after`` seconds; None leaves them plain.
+    - ``file_mode``: of new files, exactly, whatever the umask.
 
     Returns a handle with ``flush``, ``stats`` and ``close``. A second call with the same settings gives the same handle; with others,
     the first is closed. Raises ValueError where a setting is wrong, RuntimeError where the directory cannot be made.
@@ -120,6 +133,14 @@ def setup_logging(
         file=file,
         retention_days=retention_days,
         max_queue_bytes=max_queue_bytes,
+        rotate=rotate,
+        rotate_zone=rotate_zone,
+        max_file_bytes=max_file_bytes,
+        retention_files=retention_files,
+        retention_bytes=retention_bytes,
+        compress=compress,
+        compress_after=compress_after,
+        file_mode=file_mode,
         resource=tuple(sorted(environment.items())),
     )
     if _process is not None and _process.settings == settings:

@@ -57,6 +57,8 @@ class LogWriter:
     def __init__(self, queue: LineQueue, schema: Schema, file: LogFile | None, console: Console | None) -> None:
         self._queue, self._schema, self._file, self._console = queue, schema, file, console
         self._warned_at = -_WARN_SECONDS
+        if file is not None:
+            file.complain = self._complain
         self._has_said_last = False
         self._renew()
         _writers.add(self)
