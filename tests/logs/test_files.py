@@ -183,6 +183,156 @@ def test_day_is_as_long_as_the_zone_has_it(zone, day, hours, open_file, tmp_path
     assert (tmp_path / "app.log").read_bytes() == OPENING + b"first\nsecond\n"
 
 
+def test_interval_starts_a_new_file_named_by_its_beginning(open_file, tmp_path, clock, in_zone):
+    in_zone("Europe/Berlin")
+    file = open_file(rotate="15m")
+    clock.set(2030, 3, 10, 12, 14, 59)
+    write(file, "before", clock=clock)
+    assert file.seconds_to_rollover() == 1
+    clock.set(2030, 3, 10, 12, 15)
+    write(file, "after")
+
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10T12-00-00"]
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"after\n"
+
+
+def test_zone_says_when_midnight_is(open_file, tmp_path, clock, in_zone):
+    in_zone("UTC")
+    file = open_file(rotate_zone="Asia/Tokyo")
+    clock.set(2030, 3, 10, 14, 59, 59)
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 10, 15)
+    write(file, "after", clock=clock)
+    clock.set(2030, 3, 11)
+    write(file, "utc midnight")
+
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10"]
+
+
+def test_nothing_but_size_ends_a_file_without_rotation(open_file, tmp_path, clock):
+    file = open_file(rotate=None)
+    write(file, "before", clock=clock)
+    clock.set(2031, 1, 1)
+    write(file, "after")
+
+    assert listed(tmp_path) == ["app.log"]
+    assert file.seconds_to_rollover() == 60
+
+
+def test_idle_process_leaves_no_files_in_which_nothing_is(open_file, tmp_path, clock):
+    file = open_file(rotate="30s")
+    write(file, "before", clock=clock)
+    for _ in range(5):
+        clock.now += 30
+        file.roll_over()
+        os.utime(file.path, (clock.now, clock.now))
+    assert len(listed(tmp_path)) == 2
+    write(file, "after")
+
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"after\n"
+
+
+def test_clock_that_is_set_back_does_not_put_off_the_next_rollover(open_file, tmp_path, clock):
+    file = open_file()
+    clock.set(2037, 1, 1)
+    write(file, "before", clock=clock)
+    clock.set(2030, 3, 10, 12)
+    write(file, "between", clock=clock)
+    clock.set(2030, 3, 11)
+    write(file, "after")
+
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10"]
+
+
+LINES = [b"%04d " % number + b"x" * 94 + b"\n" for number in range(1000)]
+
+
+def in_order(directory):
+    """Give the rotated files in the order of their names, and then the live one."""
+    rotated = sorted(path for path in directory.iterdir() if path.name.startswith("app.log."))
+    return [*rotated, directory / "app.log"]
+
+
+@pytest.mark.parametrize("batch", [1, 7, 1000])
+def test_no_file_is_larger_than_the_limit_and_names_sort_in_the_order_of_writing(batch, open_file, tmp_path):
+    file = open_file(max_file_bytes=5000)
+    for start in range(0, 1000, batch):
+        lines = LINES[start : start + batch]
+        file.write(lines)
+        assert lines == []
+    paths = in_order(tmp_path)
+
+    assert len(paths) == 21
+    assert all(path.stat().st_size <= 5000 and path.read_bytes().startswith(OPENING) for path in paths)
+    assert b"".join(path.read_bytes().removeprefix(OPENING) for path in paths) == b"".join(LINES)
+
+
+def test_line_that_is_larger_than_the_limit_has_a_file_of_its_own(open_file, tmp_path):
+    file = open_file(max_file_bytes=5000)
+    write(file, "one", "x" * 6000, "two")
+
+    assert [len(path.read_bytes().splitlines()) for path in in_order(tmp_path)] == [2, 2, 2]
+
+
+def test_restart_goes_on_with_a_file_that_has_room_and_renames_one_that_has_not(open_file, tmp_path):
+    for lines in (LINES[:45], LINES[45:50], LINES[50:55]):
+        file = open_file(max_file_bytes=5000)
+        file.write(list(lines))
+        file.close()
+
+    assert [len(path.read_bytes().splitlines()) for path in in_order(tmp_path)] == [51, 8]
+
+
+def test_restart_does_not_open_a_file_that_has_no_room_for_its_opening(open_file, tmp_path):
+    for text in ("x" * 4980, "two"):
+        file = open_file(max_file_bytes=5000)
+        write(file, text)
+        file.close()
+
+    assert [len(path.read_bytes().splitlines()) for path in in_order(tmp_path)] == [2, 2]
+
+
+def test_name_that_retention_has_freed_is_not_used_again(open_file, tmp_path):
+    file = open_file(max_file_bytes=5000, retention_files=3)
+    for line in LINES[:500]:
+        file.write([line])
+    paths = in_order(tmp_path)
+
+    assert len(paths) == 3
+    assert [path.name[-7:] for path in paths[:2]] == ["_000008", "_000009"]
+    assert b"".join(path.read_bytes().removeprefix(OPENING) for path in paths) == b"".join(LINES[392:500])
+
+
+def test_size_and_midnight_end_files_together(open_file, tmp_path, clock):
+    file = open_file(max_file_bytes=5000)
+    for line in LINES[:60]:
+        file.write([line])
+        os.utime(file.path, (clock.now, clock.now))
+    clock.set(2030, 3, 11)
+    write(file, "after", clock=clock)
+
+    assert listed(tmp_path) == ["app.log", "app.log.2030-03-10", "app.log.2030-03-10_000001"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_new_files_have_exactly_their_mode(mode, umask, open_file, tmp_path):
+    before = os.umask(umask)
+    try:
+        write(open_file(file_mode=mode, max_file_bytes=5000), *["x" * 3000] * 2)
+    finally:
+        os.umask(before)
+
+    assert [path.stat().st_mode & 0o777 for path in in_order(tmp_path)] == [mode, mode]
+
+
+def test_file_that_is_there_keeps_its_mode(open_file, tmp_path):
+    (tmp_path / "app.log").touch(0o600)
+    write(open_file(), "one")
+
+    assert (tmp_path / "app.log").stat().st_mode & 0o777 == 0o600
+
+
 def test_half_a_line_of_a_process_that_was_killed_is_not_glued_to_ours(open_file, tmp_path):
     (tmp_path / "app.log").write_bytes(b'one\n{"half')
     write(open_file(), "two")

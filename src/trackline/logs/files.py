@@ -109,7 +109,7 @@ class LogFile:
         """Give the descriptor of a file that is where it should be, is not over, and has room."""
         descriptor, now = self._descriptor, time.time()
         if descriptor is None or self._place is None or not self._is_in_place(descriptor, self._place.path):
-            return self._open()
+            return self._open(needed)
         if now < self._opened_at:  # the clock was set back
             self._opened_at, self._next_rollover = now, self._schedule.next_after(now)
         is_full = self._is_too_small_for(needed) and now >= self._may_roll_at
@@ -118,7 +118,7 @@ class LogFile:
         if self._size <= self._least:  # there is nothing in it but its opening
             self._next_rollover = self._schedule.next_after(now)
             return descriptor
-        return self._open() if self._rename(self._place.path) else descriptor
+        return self._open(needed) if self._rename(self._place.path) else descriptor
 
     def _is_in_place(self, descriptor: int, path: Path) -> bool:
         status = os.fstat(descriptor)
@@ -149,7 +149,7 @@ class LogFile:
                 return count
         return len(lines)
 
-    def _open(self) -> int:
+    def _open(self, needed: int) -> int:
         self._close_descriptor()
         if self._place is not None and (not self._place.is_held or self._place.path.is_symlink()):
             self.close()
@@ -157,8 +157,10 @@ class LogFile:
             make_directory(self._directory)
             self._place = Place(self._directory, self._name)
         path, now = self._place.path, time.time()
+        # Kept until it is in a file: it is counted, and a number that is missing says that a line is.
+        self._opening_line = self._opening_line or self._opening(path)
         # Where the name cannot be changed (a directory that is not ours, say) the file goes on: the lines matter more.
-        is_refused = self._is_over(path, now) and not self._rename(path)
+        is_refused = self._is_over(path, now, needed) and not self._rename(path)
         descriptor = open_log(path, self._settings.file_mode)
         try:
             self._begin(descriptor, path)
@@ -170,15 +172,16 @@ class LogFile:
         self._delete_old(path, now)
         return descriptor
 
-    def _is_over(self, path: Path, now: float) -> bool:
+    def _is_over(self, path: Path, now: float, needed: int) -> bool:
         try:
             status = path.lstat()
         except OSError:
             return False
-        return status.st_size > 0 and self._schedule.next_after(status.st_mtime) <= now
+        most = self._settings.max_file_bytes
+        is_full = most is not None and status.st_size + len(self._opening_line) + needed > most
+        return status.st_size > 0 and (is_full or self._schedule.next_after(status.st_mtime) <= now)
 
     def _begin(self, descriptor: int, path: Path) -> None:
-        # Kept until it is in a file: it is counted, and a number that is missing says that a line is.
         self._opening_line = self._opening_line or self._opening(path)
         size = os.fstat(descriptor).st_size
         # A process that was killed may have left half a line: ours must not be glued to it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
 from multiprocessing import current_process
 from typing import TYPE_CHECKING
@@ -126,7 +127,7 @@ def _candidates(directory: Path, name: str) -> Iterator[Path]:
 
 
 def _left_behind(directory: Path, name: str, *, is_spawned: bool) -> list[Path]:
-    """Give the places of the service's other processes that are free, the one that was written to last first."""
+    """Give the places of the service's processes, dead or alive, the one that was written to last first."""
     found = []
     with os.scandir(directory) as entries:
         for entry in entries:
@@ -135,7 +136,7 @@ def _left_behind(directory: Path, name: str, *, is_spawned: bool) -> list[Path]:
                 continue
             path = directory / live
             # By its name alone it could be that of another service, called `app-2`.
-            if service_of(path) == name and is_free(path):
+            if service_of(path) == name:
                 found.append((_written(path), path))
     return [path for _, path in sorted(found, reverse=True)]
 
@@ -180,9 +181,7 @@ def _claim(path: Path) -> int | None:
             if path.is_symlink() or path.exists():
                 return None  # another user's, say
             raise
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _is_locked(descriptor):
             os.close(descriptor)
             return None
         if not may_be_ours(os.fstat(descriptor), path.parent):
@@ -191,6 +190,17 @@ def _claim(path: Path) -> int | None:
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)  # deleted by somebody's retention between the two calls
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Lock a file, and say whether that could be done; somebody may just be looking whether it can (`is_free`)."""
+    for seconds in (0.0005, 0.0):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(seconds)
+    return False
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
