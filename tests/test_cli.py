@@ -99,7 +99,19 @@ def test_find_of_an_id_that_trackline_would_not_use_searches_all_the_same(run, l
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["find"], ["find", ""], ["find", "a", "--nonsense"], ["nonsense"], ["trace-id"], ["find", "a", "gone"], ["find", "a"]],
+    [
+        [],
+        ["find"],
+        ["find", ""],
+        ["find", "a", "--nonsense"],
+        ["nonsense"],
+        ["trace-id"],
+        ["find", "a", "gone"],
+        ["find", "a"],
+        ["audit"],
+        ["audit", "gone"],
+        ["audit", "--nonsense"],
+    ],
     ids=str,
 )
 def test_usage_error_exits_2_and_says_why_on_stderr(run, arguments):
@@ -122,6 +134,85 @@ def test_find_reads_stdin_where_the_path_is_a_dash(run):
     assert "piped" in run("find", ID, "-", input=line("piped").decode()).stdout
 
 
+def numbered(*numbers, file_number=1, closed=True):
+    """Make the lines of a process, with these numbers; the last closes its log."""
+    fields = [{"message": "paid", "event.id": f"0123456789ab-{number}", "log.logger": "trackline"} for number in numbers]
+    fields[0] |= {"event.action": "log-open", "labels": {"file_number": file_number}}
+    if closed:
+        fields[-1] |= {"event.action": "log-close", "labels": {"lines": len(numbers), "dropped": 0}}
+    return b"".join(json.dumps(line).encode() + b"\n" for line in fields)
+
+
+@pytest.fixture
+def audited(tmp_path, run):
+    """Give a function that audits a folder `logs` with this content."""
+
+    def audited(content, *arguments, name="orders.log"):
+        folder = tmp_path / "logs"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, (1, 1))  # so that nobody waits for more
+        return run("audit", *arguments)
+
+    return audited
+
+
+def test_audit_of_a_log_that_is_whole_exits_0(audited):
+    result = audited(numbered(1, 2, 3))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-1] == "1 process, 3 lines: nothing missing"
+
+
+def test_audit_of_a_log_with_a_gap_exits_1_and_says_where(audited):
+    result = audited(numbered(1, 2, 5))
+
+    assert (result.returncode, result.stderr) == (1, "")
+    assert "2 missing at #3–4" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        numbered(1, 2, 2, 3),
+        numbered(1, 2, 3, closed=False),
+        numbered(1, 2) + b'{"mess\n',
+        numbered(1, 2).replace(b"file_number", b"x")[1:],
+    ],
+    ids=["duplicated", "not closed", "broken", "earlier"],
+)
+def test_audit_exits_1_for_what_is_not_proved_only_if_it_is_to_be_strict(audited, content):
+    assert audited(content).returncode == 0
+    assert audited(content, "--strict").returncode == 1
+
+
+def test_audit_exits_2_where_something_could_not_be_read(audited):
+    result = audited(numbered(1, 2, 3), "logs", "gone")
+
+    assert result.returncode == 2
+    assert result.stderr == "trackline: gone: No such file or directory\n"
+    assert "nothing missing" in result.stdout
+
+
+def test_audit_exits_2_where_nothing_has_numbers(audited):
+    result = audited(line("flat"))
+
+    assert result.returncode == 2
+    assert "nothing can be proved" in result.stdout
+
+
+def test_audit_json_is_an_object_a_process_and_the_summary(audited):
+    result = audited(numbered(1, 3), "--json")
+
+    process, last = map(json.loads, result.stdout.splitlines())
+    assert (process["nonce"], process["missing"], process["missing_numbers"]) == ("0123456789ab", 1, [[2, 2]])
+    assert (last["summary"]["processes"], last["summary"]["lines"], last["summary"]["missing"]) == (1, 2, 1)
+
+
+def test_audit_reads_stdin_where_the_path_is_a_dash(run):
+    assert "1 process, 3 lines: nothing missing" in run("audit", "-", input=numbered(1, 2, 3).decode()).stdout
+
+
 def test_trace_id_prints_the_derived_one(run):
     assert run("trace-id", ID).stdout == derive_trace_id(ID) + "\n"
 
@@ -130,7 +221,7 @@ def test_version_is_that_of_the_package(run):
     assert run("--version").stdout == f"trackline {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["find", "--help"], ["trace-id", "--help"]], ids=str)
+@pytest.mark.parametrize("arguments", [["--help"], ["find", "--help"], ["audit", "--help"], ["trace-id", "--help"]], ids=str)
 def test_help_fits_a_terminal_of_80_columns(run, arguments):
     result = run(*arguments, env={"COLUMNS": "80"})
 
@@ -213,7 +304,7 @@ def test_command_and_search_import_nothing_but_the_standard_library():
     code = """if True:
         import sys, trackline
         before = set(sys.modules)
-        import trackline.cli, trackline.__main__, trackline.search.files, trackline.search.story
+        import trackline.cli, trackline.__main__, trackline.search
         names = {name.partition(".")[0] for name in set(sys.modules) - before}
         print(*sorted(names - set(sys.stdlib_module_names) - {"trackline"}))
     """

@@ -21,6 +21,7 @@ examples:
   trackline find 7b1c9a52                 the story of one request, from ./logs
   trackline find 7b1c9a52 /var/log/myapp  from another directory, and below it
   trackline find 7b1c9a52 --json | jq .   the lines themselves
+  trackline audit                         is every line there?
   trackline trace-id order-1742           what to look for in the tracing UI
 """
 _DEMO = """\
@@ -58,6 +59,28 @@ examples:
 
 NO_COLOR=1 switches colours off, FORCE_COLOR=1 keeps them in a pipe.
 """
+_AUDIT = """\
+Prove that no line was lost: each process numbers its lines without gaps, in
+event.id, and says how many it has dropped. For each process: what is there,
+dropped, missing, there more than once, and whether its log is closed; then
+what is broken. Live, rotated and compressed files are read, also while they
+are written to. Lines of the schema flat have no numbers.
+"""
+_AUDIT_MORE = """\
+exit status:
+  0 nothing is missing that was not declared dropped, 1 something is,
+  2 the command line is wrong, something could not be read, or has no numbers
+
+Lines from before the oldest file of a process (retention has deleted it, or it
+was not given) are counted, but not as missing. Duplicated and broken lines and
+processes that are not closed do not make it 1 either; with --strict all do.
+
+examples:
+  trackline audit
+  trackline audit /var/log/orders /var/log/billing
+  trackline audit --strict logs              after a test, when all has ended
+  trackline audit --json | jq -c 'select(.missing > 0)'
+"""
 _TRACE_ID = """\
 Print the trace ID which every service derives from a tracking ID: what to look
 for in the tracing UI, if the request came with X-Request-ID and no traceparent.
@@ -91,7 +114,7 @@ def find(arguments: argparse.Namespace) -> int:
 
     if not arguments.id:
         arguments.parser.error("argument ID: expected a text that is not empty")
-    paths = ["/dev/stdin" if path == "-" else path for path in arguments.paths]
+    paths = _named(arguments.paths)
     lines = find_lines(arguments.id, paths, warn=lambda message: _complain(printable(message)))
     if arguments.json:
         # As bytes: the lines are printed exactly as they were logged.
@@ -107,6 +130,30 @@ def find(arguments: argparse.Namespace) -> int:
         _complain(f"no line with the ID {printable(arguments.id)}")
         return 2 if not any(map(os.path.lexists, paths)) else 1
     return 0
+
+
+def audit(arguments: argparse.Namespace) -> int:
+    """Say of each process what was written, dropped, missing and duplicated."""
+    import json
+
+    from trackline.search.audit import audit as audited
+    from trackline.search.verdict import render_audit
+    from trackline.terminal import printable, wants_color
+
+    report = audited(_named(arguments.paths))
+    for problem in report.problems:
+        _complain(printable(problem))
+    if arguments.json:
+        for process in report.processes:
+            print(json.dumps(process.as_dict()))
+        print(json.dumps({"summary": report.as_dict()}))
+    elif report.files:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        width = shutil.get_terminal_size((120, 24)).columns
+        sys.stdout.writelines(render_audit(report, width=width, color=wants_color(sys.stdout)).splitlines(keepends=True))
+    if report.missing or (arguments.strict and report.processes and not report.is_proved):
+        return 1
+    return 2 if report.problems or not report.processes else 0
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -163,11 +210,25 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=find, parser=command)
 
     command = commands.add_parser(
+        "audit", help="whether every line is there, process by process", description=_AUDIT, epilog=_AUDIT_MORE, formatter_class=raw
+    )
+    command.add_argument(
+        "paths", metavar="PATH", nargs="*", default=["logs"], help="a log file, a directory, or - for stdin (default: logs)"
+    )
+    command.add_argument("--strict", action="store_true", help="exit with 1 for all that is not proved, see below")
+    command.add_argument("--json", action="store_true", help="one JSON object a process, and one with the summary")
+    command.set_defaults(run=audit, parser=command)
+
+    command = commands.add_parser(
         "trace-id", help="the trace ID derived from a tracking ID", description=_TRACE_ID, formatter_class=raw
     )
     command.add_argument("id", metavar="ID", help="a tracking ID; any text")
     command.set_defaults(run=trace_id)
     return parser
+
+
+def _named(paths: Sequence[str]) -> list[str]:
+    return ["/dev/stdin" if path == "-" else path for path in paths]
 
 
 def _complain(message: str) -> None:

@@ -1,6 +1,7 @@
 """Runs of numbers against sets of them."""
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ def test_numbers_of_any_order_are_those_that_came_and_those_that_came_again(valu
 
     runs = found.runs()
     assert members(runs) == sorted(set(values))
-    assert all(last + 1 < first for (_, last), (first, _) in zip(runs, runs[1:], strict=False))
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(runs))
     assert members(found.again()) == sorted(value for value, count in Counter(values).items() if count > 1)
     assert found.repeats == len(values) - len(set(values))
 
