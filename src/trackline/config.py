@@ -16,11 +16,15 @@ from typing import Any, Literal
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from trackline.redaction import Redaction, redaction_of
+
 Scope = Mapping[str, Any]
 Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
 Exclude = Callable[[Scope], bool]
+AccessExclude = Sequence[str] | Callable[[Scope], bool]
 
 SCHEMA_NAMES = ("ecs", "otel", "flat")
+CONSOLE_FORMS = ("auto", "pretty", "json")
 DEFAULT_ID_HEADERS = ("X-Request-ID",)
 DEFAULT_RESPONSE_HEADERS = ("X-Request-ID", "X-Tracking-ID")
 
@@ -130,7 +134,7 @@ class LogSettings:
     level: int | str
     schema: str
     log_dir: Path
-    console: bool
+    console: bool | str
     file: bool
     retention_days: int
     max_queue_bytes: int = 64 * 1024 * 1024
@@ -143,6 +147,15 @@ class LogSettings:
     compress: str | None = None
     compress_after: float = 3600
     file_mode: int = 0o640
+    capture: bool = True
+    level_signals: bool = False
+    access_log: bool = True
+    access_exclude: AccessExclude = ()
+    redact: bool | Redaction = True
+    traceback_frames: int = 100
+    traceback_bytes: int = 64 * 1024
+    redaction: Redaction | None = field(init=False, repr=False, compare=False)
+    """What is kept out of the lines; None for nothing."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.service_name, str) or not self.service_name:
@@ -150,13 +163,20 @@ class LogSettings:
         object.__setattr__(self, "level", parse_level(self.level))
         if self.schema not in SCHEMA_NAMES:
             raise ValueError(f"schema={self.schema!r}: expected one of {', '.join(map(repr, SCHEMA_NAMES))}")
+        if self.console is True:
+            object.__setattr__(self, "console", "json")
+        if self.console is not False and self.console not in CONSOLE_FORMS:
+            raise ValueError(f"console={self.console!r}: expected one of {', '.join(map(repr, CONSOLE_FORMS))}, True or False")
         if not self.console and not self.file:
             raise ValueError("console=False, file=False: expected at least one of them to be True")
-        for option, least in (("retention_days", 1), ("max_queue_bytes", 1024 * 1024)):
+        least_of = {"retention_days": 1, "max_queue_bytes": 1024 * 1024, "traceback_frames": 1, "traceback_bytes": 1024}
+        for option, least in least_of.items():
             value = getattr(self, option)
             if type(value) is not int or value < least:
                 raise ValueError(f"{option}={value!r}: expected an integer of at least {least}")
         self._check_files()
+        object.__setattr__(self, "access_exclude", check_access_exclude(self.access_exclude))
+        object.__setattr__(self, "redaction", redaction_of(self.redact))
 
     def _check_files(self) -> None:
         rotation_seconds(self.rotate)
@@ -181,6 +201,15 @@ def parse_level(level: int | str) -> int:
     if isinstance(level, str) and level.upper() in known:
         return known[level.upper()]
     raise ValueError(f"level={level!r}: expected one of {', '.join(map(repr, known))}, or a number")
+
+
+def check_access_exclude(exclude: object) -> AccessExclude:
+    """Give the paths, or the callable, that say which requests the access log leaves out. Raises ValueError for anything else."""
+    if callable(exclude):
+        return exclude
+    if isinstance(exclude, Sequence) and not isinstance(exclude, str | bytes) and all(type(path) is str and path for path in exclude):
+        return tuple(exclude)
+    raise ValueError(f"access_exclude={exclude!r}: expected paths such as ['/healthz', '/internal/*'], or a callable of the scope")
 
 
 def rotation_seconds(rotate: object) -> int | None:

@@ -1,4 +1,4 @@
-"""What the lines of a record may say: its texts and values, without the secrets in them."""
+"""What the lines of a record may say: its texts and values, within limits and without the secrets in them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from trackline.logs.access import access_fields, is_access_log
 from trackline.logs.record import error_of, extras_of, message_of
 from trackline.logs.redacted import redacted
+from trackline.logs.tracebacks import Tracebacks
 from trackline.redaction import DEFAULT_REDACTION
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class Contents:
     """Reads sound records, as a process's settings have it. Thread-safe."""
 
-    def __init__(self, redaction: Redaction | None = DEFAULT_REDACTION) -> None:
+    def __init__(self, redaction: Redaction | None = DEFAULT_REDACTION, tracebacks: Tracebacks | None = None) -> None:
         self.redaction = redaction
+        self._tracebacks = tracebacks or Tracebacks()
         self._of_texts = redaction if redaction is not None and redaction.messages else None
 
     def message(self, record: LogRecord) -> str:
@@ -30,7 +32,7 @@ class Contents:
 
     def error(self, record: LogRecord) -> tuple[str | None, str | None, str] | None:
         """Give type, message and stack trace of the exception, or None where there is none."""
-        error = error_of(record)
+        error = error_of(record, self._tracebacks)
         if error is None or self._of_texts is None:
             return error
         kind, message, stack = error
@@ -38,8 +40,10 @@ class Contents:
 
     def stack(self, record: LogRecord) -> str | None:
         """Give the stack that was asked for by ``stack_info``, or None."""
-        stack = record.stack_info
-        return self._of_texts.clean(stack) if stack and self._of_texts is not None else stack
+        if not record.stack_info:
+            return None
+        stack = self._tracebacks.cut(record.stack_info)
+        return stack if self._of_texts is None else self._of_texts.clean(stack)
 
     def access(self, record: LogRecord, *, otel: bool = False) -> dict[str, Any]:
         """Give the fields of a line of an access log; an empty dict for any other."""

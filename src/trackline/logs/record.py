@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Mapping
 from threading import local as thread_local
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trackline.context import current_span_ids, get_tracking_id
 from trackline.logs.plain import Plain, text_of
 
+if TYPE_CHECKING:
+    from trackline.logs.tracebacks import Tracebacks
+
 # What a LogRecord has of itself, and what others hang on to every record and we write by other names.
-_OWN = frozenset(
+OWN = frozenset(
     {
         *("name", "msg", "args", "levelname", "levelno", "pathname", "filename", "module", "exc_info", "exc_text", "stack_info"),
         *("lineno", "funcName", "created", "msecs", "relativeCreated", "thread", "threadName", "processName", "process", "taskName"),
@@ -113,7 +115,7 @@ def _arguments_of(record: logging.LogRecord) -> str:
     return text_of(Plain().of(arguments))
 
 
-def error_of(record: logging.LogRecord) -> tuple[str | None, str | None, str] | None:
+def error_of(record: logging.LogRecord, tracebacks: Tracebacks) -> tuple[str | None, str | None, str] | None:
     """
     Give type, message and stack trace of the record's exception, or None. The type is qualified, but for built-in ones.
 
@@ -123,12 +125,12 @@ def error_of(record: logging.LogRecord) -> tuple[str | None, str | None, str] | 
     is_triple = type(given) is tuple and len(given) == 3
     error: Any = given[1] if is_triple else given
     if not issubclass(type(error), BaseException):
-        return (None, None, text_of(record.exc_text)) if record.exc_text else None
+        return (None, None, tracebacks.cut(text_of(record.exc_text))) if record.exc_text else None
     kind = type(error)
     trace = given[2] if is_triple else error.__traceback__
     try:
         # Not record.exc_text: that is how somebody else's formatter had it, with its colours.
-        stack = "".join(traceback.format_exception(kind, error, trace)).rstrip("\n")
+        stack = tracebacks.text(error, trace)
     except Exception as failure:  # noqa: BLE001  (an exception of the user's whose own methods raise)
         stack = f"<the traceback could not be formatted: {type(failure).__name__}>"
     name, module = text_of(kind.__qualname__), text_of(kind.__module__)
@@ -139,7 +141,7 @@ def extras_of(record: logging.LogRecord, tracking_id: str | None) -> list[tuple[
     """Give what the user passed in ``extra=``, in order; a ``tracking_id`` too, if it is not the line's."""
     given = vars(record)
     # list(): one step, so that another thread that changes the record meanwhile does no harm.
-    extras = [] if _OWN.issuperset(given) else [(text_of(key), value) for key, value in list(given.items()) if key not in _OWN]
+    extras = [] if OWN.issuperset(given) else [(text_of(key), value) for key, value in list(given.items()) if key not in OWN]
     other = given.get("tracking_id")
     if other is not None and not (type(other) is str and other == tracking_id):
         extras.append(("tracking_id", other))
