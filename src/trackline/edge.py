@@ -10,6 +10,7 @@ from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.errors import ServerErrorMiddleware
 
+from trackline import exchange as exchanges
 from trackline.context import IDENTITY, ROOT_KEY, TRACKING_ID, Root
 from trackline.middleware import TRACKED_KEY, TrackingMiddleware
 from trackline.request import holds
@@ -66,10 +67,27 @@ class Edge(TrackingMiddleware, ServerErrorMiddleware):
 
     def __init__(self, stack: ServerErrorMiddleware, options: dict[str, Any]) -> None:
         TrackingMiddleware.__init__(self, stack, **options)
-        ServerErrorMiddleware.__init__(self, TrackingMiddleware(stack.app, **options), handler=self._answer_error, debug=False)  # type: ignore[arg-type]
+        inside = TrackingMiddleware(stack.app, **options)
+        inside.answers_errors = False
+        ServerErrorMiddleware.__init__(self, inside, handler=self._answer_error, debug=False)  # type: ignore[arg-type]
         self._stack = stack
 
     async def _answer_error(self, request: Request, error: Exception) -> ASGIApp:
+        exchange = exchanges.current()
+        try:
+            response = await self._respond(request, error)
+        except BaseException as another:
+            if exchange is not None:
+                exchange.close(another)
+            raise
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            sent = send if exchange is None else exchange.send
+            await response(scope, receive, _stamping(scope.get(TRACKED_KEY), self._stamp, sent))
+
+        return answer
+
+    async def _respond(self, request: Request, error: Exception) -> Any:
         stack = self._stack
         response: Any
         if stack.debug:
@@ -80,11 +98,7 @@ class Edge(TrackingMiddleware, ServerErrorMiddleware):
             handler: Any = stack.handler
             is_async = is_async_callable(handler)
             response = await handler(request, error) if is_async else await run_in_threadpool(handler, request, error)
-
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            await response(scope, receive, _stamping(scope.get(TRACKED_KEY), self._stamp, send))
-
-        return answer
+        return response
 
 
 class RelayingEdge(Edge):
@@ -95,10 +109,15 @@ class RelayingEdge(Edge):
     middleware that lets nobody through) gets its header here, and an identity if it has none yet.
     """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: C901  (written out, as in TrackingMiddleware)
         if scope["type"] != "http" or (get_current() and get_current_span().get_span_context().is_valid):
             await super().__call__(scope, receive, send)
             return
+        exchange = None
+        if exchanges.listener is not None and not (self._exclude is not None and holds(self._exclude, scope, otherwise=False)):
+            exchange = exchanges.begin(scope, receive, send)
+        if exchange is not None:
+            receive, send = exchange.receive, exchange.send
         is_ours = False
 
         def answer(message: Message) -> Awaitable[None]:
@@ -119,9 +138,15 @@ class RelayingEdge(Edge):
         token = None if root is None else attach(set_value(ROOT_KEY, root))
         try:
             await self._stack(scope, receive, answer)
+        except BaseException as error:
+            if exchange is not None:
+                exchange.close(error)
+            raise
         finally:
             if token is not None:
                 detach(token)
+        if exchange is not None:
+            exchange.close()
         if is_ours:
             TRACKING_ID.set(None)
 

@@ -90,6 +90,8 @@ VARIABLES = (
     Variable("TRACKLINE_LOG_COMPRESS_AFTER", "compress_after", LOGGING, float, "a number of seconds"),
     Variable("TRACKLINE_LOG_FILE_MODE", "file_mode", LOGGING, _octal, "a mode in octal, such as 640"),
     Variable("TRACKLINE_LOG_MAX_QUEUE_BYTES", "max_queue_bytes", LOGGING, int, "a number of bytes"),
+    Variable("TRACKLINE_ACCESS_LOG", "access_log", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_ACCESS_EXCLUDE", "access_exclude", LOGGING, _names, "paths, with * for anything, separated by commas"),
     Variable("TRACKLINE_TARGETS", "targets", CLIENTS, _word_or_names("internal", "all"), "internal, all, or hosts and networks"),
 )
 """All of them; docs/opentelemetry.md has the same table."""

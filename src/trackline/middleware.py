@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.context import get_current
 
+from trackline import exchange as exchanges
 from trackline.config import DEFAULT_ID_HEADERS, DEFAULT_RESPONSE_HEADERS, TrackingSettings
 from trackline.context import IDENTITY, TRACKING_ID
 from trackline.generate import new_trace_id
@@ -40,6 +41,9 @@ class TrackingMiddleware:
     Raises ValueError where a setting is wrong. Nothing that a client sends makes it raise, and no error of its own fails a request:
     that request goes through untracked, and a line on the logger ``trackline`` says why.
     """
+
+    answers_errors = True
+    """False where our own `Edge`, outside of this, has the exchange of a request that has raised answered, and ended."""
 
     def __init__(
         self,
@@ -94,6 +98,9 @@ class TrackingMiddleware:
             await self._next(scope, receive, send)
             return
         is_started = False
+        exchange = None
+        if exchanges.listener is not None and (exchange := exchanges.begin(scope, receive, send)) is not None:
+            receive, send = exchange.receive, exchange.send
 
         def answer(message: Message) -> Awaitable[None]:
             # No coroutine of our own: the messages of a body go straight to the server.
@@ -130,7 +137,14 @@ class TrackingMiddleware:
                     await handshake.fail()
                 elif not is_started and "app" not in scope:  # there, Starlette answers: we may be inside of its error handling
                     await _answer_failed(answer)
+            if exchange is not None:
+                if not self.answers_errors and not is_started and isinstance(error, Exception):
+                    exchange.error = error
+                else:
+                    exchange.close(error)
             raise
+        if exchange is not None:
+            exchange.close()
         if identity_token is not None:
             IDENTITY.reset(identity_token)
         TRACKING_ID.reset(tracking_token)

@@ -46,7 +46,7 @@ TELEMETRY = {
 LINES = {
     ("shop", "shop"): 2,
     ("shop", "httpx"): 1,
-    ("shop", "uvicorn.access"): 1,
+    ("shop", "trackline.access"): 1,
     ("stock", "stock"): 2,
     ("stock", "gunicorn.access"): 1,
     ("worker", "worker"): 2,
@@ -54,7 +54,7 @@ LINES = {
     ("prices", "prices"): 2,
     ("prices", "httpx"): 1,
     ("ledger", "ledger"): 1,
-    ("ledger", "uvicorn.access"): 1,
+    ("ledger", "trackline.access"): 1,
 }
 # Logged by the pool's parent before it looks at what the message brings: see the test of that.
 RECEIVED = "celery.worker.strategy"

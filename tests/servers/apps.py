@@ -29,7 +29,14 @@ import trackline
 DIRECTORY = Path(os.environ["TEST_DIRECTORY"])
 TELEMETRY = os.environ.get("TEST_TELEMETRY")
 
-trackline.setup_logging("web", log_dir=DIRECTORY, console=False, level=os.environ.get("TEST_LEVEL", "INFO"))
+trackline.setup_logging(
+    "web",
+    log_dir=DIRECTORY,
+    console=False,
+    level=os.environ.get("TEST_LEVEL", "INFO"),
+    access_log=os.environ.get("TEST_ACCESS_LOG") != "off",
+    access_exclude=["/*/health", "/*/health/*"],
+)
 log = logging.getLogger("app")
 
 
@@ -150,6 +157,19 @@ def make_router() -> APIRouter:  # noqa: C901  (a list of ways to answer)
     @router.get("/redirect")
     async def redirect(case: str):
         return RedirectResponse("async")
+
+    @router.get("/health")
+    async def health(case: str):
+        log.info("health %s", case)
+
+    @router.get("/health/broken")
+    async def broken_health(case: str):
+        raise RuntimeError(f"boom health {case}")
+
+    @router.post("/upload")
+    async def upload(case: str, request: Request):
+        log.info("upload begins %s", case)
+        return {"bytes": len(await request.body())}
 
     @router.get("/no-content", status_code=204)
     async def no_content(case: str):
@@ -399,6 +419,15 @@ async def bare(scope, receive, send):
     await send({"type": "http.response.body", "body": b"bare"})
 
 
+def copying(app):
+    """Be somebody outside of the middleware who passes a copy of the scope on."""
+
+    async def copied(scope, receive, send):
+        await app({**scope, "headers": list(scope["headers"])}, receive, send)
+
+    return copied
+
+
 def is_partner(scope) -> bool:
     return any(name == b"x-partner" and value == b"yes" for name, value in scope["headers"])
 
@@ -422,6 +451,8 @@ def add_others() -> None:
     APPS["base"] = make_app("base", middleware=(Middleware(Base),))
     APPS["starlette"] = make_starlette("starlette")
     APPS["bare"] = trackline.TrackingMiddleware(bare)
+    APPS["untracked"] = make_app("untracked", install=False)
+    APPS["copied"] = copying(make_app("copied"))
     APPS.update(make_trusting("main"))
 
 

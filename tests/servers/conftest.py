@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from servers.cases import CASES
 from servers.serving import SERVERS, Server
+from servers.visits import COMES_IN, Visit, collect, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +22,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with Server(SERVERS[request.param], tmp_path_factory.mktemp(request.param), TEST_ALL_APPS="1") as one:
         one.name = request.param
         yield one.wait_until_ready()
+
+
+@pytest.fixture(scope="session")
+def visits(server) -> dict[tuple[str, str], Visit]:
+    """Send every case with each kind of ID to a server; then look at the lines."""
+    all_visits = {(case.name, comes_in): send(server, case, comes_in) for case in CASES for comes_in in COMES_IN}
+    collect(server, all_visits.values(), lambda visit: f"{visit.case.raises} {visit.token}" if visit.case.raises else None)
+    return all_visits
 
 
 MORE_SERVERS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,7 @@ def fit(field: str, value: Any) -> Any:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _is_ip(value: str) -> bool:
     try:
         ip_address(value)

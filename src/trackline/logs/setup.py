@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from trackline.config import LogSettings, resource_from_env
+from trackline.exchange import listen, stop_listening
+from trackline.logs.access_log import AccessLog
 from trackline.logs.exit import flush_at_exit
 from trackline.logs.handler import LineHandler, TrackingIDFilter, make_directory, make_handler
 from trackline.logs.servers import ServerLoggers, put_back, streams_of
@@ -14,6 +16,7 @@ from trackline.startup import on_startup
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable, Mapping, Sequence
 
     from trackline.logs.writer import LogStats
 
@@ -25,6 +28,7 @@ class Logging:
         self.settings = settings
         self._handler = make_handler(settings)
         self._servers = ServerLoggers()
+        self._access = AccessLog(settings.access_exclude, otel=settings.schema == "otel") if settings.access_log else None
         self._root_before: tuple[list[logging.Handler], list[logging.Handler], int] | None = None
 
     def _install(self) -> None:
@@ -36,6 +40,8 @@ class Logging:
         root.addHandler(self._handler)
         root.setLevel(self.settings.level)
         self._servers.take()
+        if self._access is not None:
+            listen(self._access)
         on_startup(_take_servers)
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -59,6 +65,8 @@ class Logging:
             before, removed, level = self._root_before
             put_back(root, before, removed)
             root.setLevel(level)
+            if self._access is not None:
+                stop_listening(self._access)
             self._servers.restore()
             self._root_before = None
         if _process is self:
@@ -102,6 +110,8 @@ def setup_logging(
     compress: str | None = None,
     compress_after: float = 3600,
     file_mode: int = 0o640,
+    access_log: bool = True,
+    access_exclude: Sequence[str] | Callable[[Mapping[str, Any]], bool] = (),
 ) -> Logging:
     """
     Set up the logging of the whole process: every logger, the servers' own and their access logs, as JSON lines with the tracking ID.
@@ -118,6 +128,8 @@ def setup_logging(
     - ``retention_days``, ``retention_files``, ``retention_bytes``: what is kept of the files of all processes of the service together.
     - ``compress``: "gzip" or "zstd" for files that have been closed for ``compress_after`` seconds; None leaves them plain.
     - ``file_mode``: of new files, exactly, whatever the umask.
+    - ``access_log``: a line for each request that the middleware tracks, in place of the server's own.
+    - ``access_exclude``: paths, with ``*`` for anything, or a callable of the ASGI scope: no line for these, unless they fail.
 
     Returns a handle with ``flush``, ``stats`` and ``close``. A second call with the same settings gives the same handle; with others,
     the first is closed. Raises ValueError where a setting is wrong, RuntimeError where the directory cannot be made.
@@ -141,6 +153,8 @@ def setup_logging(
         compress=compress,
         compress_after=compress_after,
         file_mode=file_mode,
+        access_log=access_log,
+        access_exclude=access_exclude,
         resource=tuple(sorted(environment.items())),
     )
     if _process is not None and _process.settings == settings:
