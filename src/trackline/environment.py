@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from trackline.config import CONSOLE_FORMS
+from trackline.redaction import Redaction
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -41,6 +44,17 @@ def _flag(text: str) -> bool:
     if lowered in ("false", "0", "no", "off"):
         return False
     raise ValueError(text)
+
+
+def _word_or_flag(*words: str) -> Callable[[str], Any]:
+    return lambda text: text if text in words else _flag(text)
+
+
+def _flag_or_keys(text: str) -> bool | Redaction:
+    try:
+        return _flag(text)
+    except ValueError:
+        return Redaction(keys=_names(text))
 
 
 def _word_or_names(*words: str) -> Callable[[str], Any]:
@@ -78,7 +92,7 @@ VARIABLES = (
     Variable("TRACKLINE_LOG_LEVEL", "level", LOGGING, str, "a level's name"),
     Variable("TRACKLINE_LOG_SCHEMA", "schema", LOGGING, str, "ecs, otel or flat"),
     Variable("TRACKLINE_LOG_DIR", "log_dir", LOGGING, str, "a directory"),
-    Variable("TRACKLINE_LOG_CONSOLE", "console", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_LOG_CONSOLE", "console", LOGGING, _word_or_flag(*CONSOLE_FORMS), "auto, pretty, json, true or false"),
     Variable("TRACKLINE_LOG_FILE", "file", LOGGING, _flag, "true or false"),
     Variable("TRACKLINE_LOG_RETENTION_DAYS", "retention_days", LOGGING, int, "a number of days"),
     Variable("TRACKLINE_LOG_RETENTION_FILES", "retention_files", LOGGING, _or_none(int), "a number of files, or none"),
@@ -90,8 +104,13 @@ VARIABLES = (
     Variable("TRACKLINE_LOG_COMPRESS_AFTER", "compress_after", LOGGING, float, "a number of seconds"),
     Variable("TRACKLINE_LOG_FILE_MODE", "file_mode", LOGGING, _octal, "a mode in octal, such as 640"),
     Variable("TRACKLINE_LOG_MAX_QUEUE_BYTES", "max_queue_bytes", LOGGING, int, "a number of bytes"),
+    Variable("TRACKLINE_LOG_CAPTURE", "capture", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_LOG_LEVEL_SIGNALS", "level_signals", LOGGING, _flag, "true or false"),
+    Variable("TRACKLINE_LOG_REDACT", "redact", LOGGING, _flag_or_keys, "true, false, or more keys of secrets, separated by commas"),
     Variable("TRACKLINE_ACCESS_LOG", "access_log", LOGGING, _flag, "true or false"),
     Variable("TRACKLINE_ACCESS_EXCLUDE", "access_exclude", LOGGING, _names, "paths, with * for anything, separated by commas"),
+    Variable("TRACKLINE_LOG_TRACEBACK_FRAMES", "traceback_frames", LOGGING, int, "a number of frames"),
+    Variable("TRACKLINE_LOG_TRACEBACK_BYTES", "traceback_bytes", LOGGING, int, "a number of bytes"),
     Variable("TRACKLINE_TARGETS", "targets", CLIENTS, _word_or_names("internal", "all"), "internal, all, or hosts and networks"),
 )
 """All of them; docs/opentelemetry.md has the same table."""

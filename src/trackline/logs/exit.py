@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import threading
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize, register_after_fork
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from trackline.logs.writer import LogWriter, all_writers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 _is_registered = False
+_last: list[Callable[[], None]] = []
 
 
 def flush_at_exit() -> None:
@@ -68,6 +70,19 @@ def _close_all(timeout: float = 5.0) -> None:
     LogWriter.is_exiting = True
     for writer in all_writers():
         writer.close(timeout)
+    for callback in tuple(_last):
+        callback()
+
+
+def call_last(callback: Callable[[], None]) -> Callable[[], None]:
+    """Have a function called when all lines are written and the process ends; gives one that takes this back."""
+    _last.append(callback)
+
+    def undo() -> None:
+        with suppress(ValueError):
+            _last.remove(callback)
+
+    return undo
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

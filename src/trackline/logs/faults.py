@@ -1,0 +1,110 @@
+"""The trace of a crash (a segfault, an abort), which no logging survives: faulthandler's, in a file beside the log."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from trackline.logs.exit import call_last
+from trackline.logs.names import safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_MODE = 0o640
+
+
+class FaultFile:
+    """
+    ``orders-<pid>.fault``, where Python writes the stack of every thread when the process crashes; with no directory, stderr.
+
+    Not where faulthandler is on already: a process has one. A forked child has its parent's. The file is locked while a process that
+    may write to it lives; deleted at its end where nothing was written, and otherwise after ``retention_days``, by whoever comes next.
+    """
+
+    def __init__(self, directory: Path | None, service_name: str, retention_days: int) -> None:
+        self._directory, self._retention_days = directory, retention_days
+        self._stem = safe_name(service_name)
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._is_ours = False
+        self._forget: Callable[[], None]
+
+    def open(self) -> None:
+        """Switch faulthandler on. Never raises: a crash without a trace is still better than no start."""
+        if faulthandler.is_enabled():
+            return
+        with suppress(OSError, ValueError, AttributeError, RuntimeError):  # no directory, or a stderr that is no file
+            if self._directory is None:
+                faulthandler.enable(sys.stderr)
+            else:
+                self._path = self._directory / f"{self._stem}-{os.getpid()}.fault"
+                self._descriptor = _open_locked(self._path)
+                faulthandler.enable(self._descriptor)
+                self._delete_old(self._directory)
+            self._is_ours = True
+            self._forget = call_last(self.close)
+
+    def close(self) -> None:
+        """Switch it off, and delete the file where it is empty and nobody else has it."""
+        if not self._is_ours:
+            return
+        self._is_ours = False
+        self._forget()
+        faulthandler.disable()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None and self._path is not None:
+            with suppress(OSError):
+                os.close(descriptor)
+            _delete(self._path, before=0.0)
+
+    def _delete_old(self, directory: Path) -> None:
+        is_one = re.compile(re.escape(self._stem) + r"-\d+\.fault").fullmatch
+        before = time.time() - self._retention_days * 86_400
+        for path in directory.iterdir():
+            if is_one(path.name) and path != self._path:
+                _delete(path, before)
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, _FLAGS, _MODE)
+        _lock(descriptor)
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                return descriptor
+        os.close(descriptor)  # another process has found it empty and deleted it, just before it was locked
+
+
+def _delete(path: Path, before: float) -> None:
+    """Delete a file that is empty, or was last written to before a time, unless a process has it."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            status = os.fstat(descriptor)
+            if (not status.st_size or status.st_mtime < before) and _lock(descriptor):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
