@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from trackline.logs.compression import Compression
 from trackline.logs.names import LogName, read_name, safe_name
 from trackline.logs.opening import make_directory, open_log
 from trackline.logs.place import Place
@@ -35,6 +36,10 @@ class LogFile:
         self._directory = settings.log_dir
         self._name = safe_name(settings.service_name)
         self._schedule = Schedule(settings.rotate, settings.rotate_zone)
+        self._compression: Compression | None = None
+        if settings.compress is not None:
+            self._compression = Compression(self._directory, self._name, settings.compress, settings.compress_after)
+            self._compression.complain = self._say
         self._opening = opening
         self._opening_line = b""
         self.complain: Callable[[str], None] = lambda _: None
@@ -80,17 +85,24 @@ class LogFile:
             self._ready(0)
 
     def close(self) -> None:
-        """Close the file and give up its place."""
+        """Close the file and give up its place; no other is compressed any more."""
+        if self._compression is not None:
+            self._compression.stop()
         self._close_descriptor()
         place, self._place = self._place, None
         if place is not None:
             place.release()
 
     def forget(self) -> None:
-        """Close what a forked child has of its parent's file: the next line opens one of its own."""
+        """Close what a forked child has of its parent's files: the next line opens one of its own."""
+        if self._compression is not None:
+            self._compression.forget()
         self.close()
         self._opening_line = b""
         self._last_name = None
+
+    def _say(self, what: str) -> None:
+        self.complain(what)  # which is set later
 
     def _forget_descriptor(self) -> None:
         self._descriptor: int | None = None
@@ -170,6 +182,8 @@ class LogFile:
         self._descriptor, self._opened_at = descriptor, now
         self._next_rollover = now + _AGAIN_SECONDS if is_refused else self._schedule.next_after(now)
         self._delete_old(path, now)
+        if self._compression is not None:
+            self._compression.start()
         return descriptor
 
     def _is_over(self, path: Path, now: float, needed: int) -> bool:
