@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
+ACCESS_LOGGER = "trackline.access"
+"""The logger of our own access log."""
+
+CATEGORY: Fields = {"event.category": ["web"], "event.type": ["access"]}
+"""What ECS calls a line of an access log; one for all lines."""
+
 _OTEL = {
     "client.address": "client.address",
     "client.port": "client.port",
@@ -41,7 +47,7 @@ def access_fields(record: LogRecord, *, otel: bool = False) -> Fields:
     named = {_OTEL.get(field) if otel else field: value for field, value in fitting.items() if value not in (None, "", "-")}
     named.pop(None, None)  # OTel has no attribute for a duration: that is a span's
     if not otel:
-        named["event.category"], named["event.type"] = ["web"], ["access"]
+        named.update(CATEGORY)
     return named  # type: ignore[return-value]
 
 

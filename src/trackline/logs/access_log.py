@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from trackline.exchange import Exchange, WebSocketExchange
+from trackline.logs.access import ACCESS_LOGGER
 from trackline.logs.fields import takes
 from trackline.logs.plain import text_of
 from trackline.logs.route import route_of
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
-ACCESS_LOGGER = "trackline.access"
-
-_CATEGORY, _TYPE = ["web"], ["access"]
 _READ = frozenset({b"user-agent", b"content-length", b"host"})
 _LONGEST = 300
 _SAFE = "/!$&'()*+,;=:@~-._"  # what may stand in a path as it is (RFC 3986, section 3.3)
@@ -30,7 +28,7 @@ _OTEL = {
     "http.response.body.bytes": "http.response.body.size",
     "url.domain": "server.address",
 }
-_OF_ECS = frozenset({"event.category", "event.type", "event.outcome", "event.reason", "event.duration", "client.ip"})
+_OF_ECS = frozenset({"event.outcome", "event.reason", "event.duration", "client.ip"})
 
 
 class AccessLog:
@@ -94,8 +92,6 @@ def _fields(exchange: Exchange) -> Fields:
     scope = exchange.scope
     method, path = scope.get("method", "GET"), scope.get("path", "")  # GET is what a WebSocket has, and does not say
     fields: Fields = {
-        "event.category": _CATEGORY,
-        "event.type": _TYPE,
         "http.request.method": method if type(method) is str else text_of(method),
         "url.path": path if type(path) is str else text_of(path),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
+from trackline.logs.access import ACCESS_LOGGER, CATEGORY
 from trackline.logs.contents import Contents
 from trackline.logs.dump import MAX_LINE, dump
 from trackline.logs.fields import ECS_VERSION, place
@@ -73,6 +74,8 @@ class EcsSchema(Schema):
     def encode(self, record: LogRecord, event_id: str) -> bytes:
         fields = self._begin(event_id, utc(record.created), record.levelname.lower(), self.contents.message(record), record)
         fields["log.logger"] = record.name
+        if record.name == ACCESS_LOGGER:
+            fields |= CATEGORY
         fields["log.origin.file.name"] = record.filename
         fields["log.origin.file.line"] = record.lineno
         if record.funcName is not None:
