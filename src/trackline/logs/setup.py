@@ -11,6 +11,7 @@ from trackline.exchange import listen, stop_listening
 from trackline.logs.access_log import AccessLog
 from trackline.logs.exit import flush_at_exit
 from trackline.logs.handler import LineHandler, TrackingIDFilter, make_directory, make_handler
+from trackline.logs.hangup import take_hangup, unwatch_hangup, watch_hangup
 from trackline.logs.servers import ServerLoggers, put_back, streams_of
 from trackline.startup import on_startup
 
@@ -43,6 +44,7 @@ class Logging:
         if self._access is not None:
             listen(self._access)
         on_startup(_take_servers)
+        watch_hangup()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Have everything written that was logged before, within a number of seconds; says whether it was."""
@@ -68,6 +70,7 @@ class Logging:
             if self._access is not None:
                 stop_listening(self._access)
             self._servers.restore()
+            unwatch_hangup()
             self._root_before = None
         if _process is self:
             _process = None
@@ -87,6 +90,7 @@ def _take_servers() -> None:
     if _process is not None:
         _process._servers.take()  # noqa: SLF001  (of this module)
         flush_at_exit()
+        take_hangup()
 
 
 _loggers: dict[str, LineHandler] = {}
@@ -238,3 +242,4 @@ def _attach(logger: logging.Logger, settings: LogSettings) -> None:
     logger.addHandler(handler)
     _loggers[logger.name] = handler
     flush_at_exit()
+    watch_hangup()

@@ -68,6 +68,7 @@ class LogWriter:
         self._starting = threading.Lock()
         self._writing = threading.RLock()
         self._is_writing = False
+        self._is_reopening = False
         self._stop: SimpleQueue[None] = SimpleQueue()  # an Event's lock is no place to be interrupted at by a signal handler
         self._cycles = self._written = self._errors = 0
 
@@ -118,6 +119,11 @@ class LogWriter:
                 return not len(self._queue)
             time.sleep(0.002)  # and no lock or event: this is called from signal handlers
         return True
+
+    def reopen(self) -> None:
+        """Have the file opened anew, soon, if it is not where it was; safe in a signal handler."""
+        self._is_reopening = True
+        self._queue.wake()
 
     def close(self, timeout: float = 5.0) -> int:
         """
@@ -180,6 +186,9 @@ class LogWriter:
                     self._write([self._schema.notice("log-drop", f"{count} lines were dropped: the queue was full", facts)])
                 if self._file is not None:
                     self._file.roll_over()
+                    if self._is_reopening:
+                        self._is_reopening = False
+                        self._file.reopen()
             except Exception as error:  # noqa: BLE001  (OSError; and with any other, too, the lines after it are to be written)
                 self._errors += 1
                 self._complain(f"cannot write {self._file.path if self._file else 'the log'}: {error}; the lines wait, up to a bound")
