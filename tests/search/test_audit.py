@@ -79,6 +79,15 @@ def test_drop_that_is_said_a_notice_later_is_no_other_line(tmp_path):
     assert only(tmp_path).missing == 0
 
 
+def test_declaration_is_spent_once(tmp_path):
+    first, second = made(4, action="log-drop", dropped=1), made(7, action="log-drop", dropped=2)
+    log(tmp_path / "a.log", opening(1), first, second, closing(8, 3))
+
+    process = only(tmp_path)
+
+    assert (process.dropped, process.missing, process.missing_numbers) == (3, 1, ((2, 3),))
+
+
 def test_lines_before_the_oldest_file_are_not_missing(tmp_path):
     # 98 waited in the queue while the file was opened; whether 99 was in the file before nobody can tell.
     log(tmp_path / "a.log", opening(100, 7), made(98), made(101), made(103), closing(104))
@@ -86,6 +95,23 @@ def test_lines_before_the_oldest_file_are_not_missing(tmp_path):
     process = only(tmp_path)
 
     assert (process.earlier, process.missing, process.missing_numbers) == (98, 1, ((102, 102),))
+
+
+def test_old_line_that_is_there_again_does_not_make_a_later_file_the_oldest(tmp_path):
+    log(tmp_path / "a.log", opening(3, 2), made(2), made(5), made(7))
+    log(tmp_path / "b.log", opening(8, 3), made(2))
+
+    process = only(tmp_path)
+
+    assert (process.earlier, process.missing_numbers) == (1, ((4, 4), (6, 6)))
+
+
+def test_lines_whose_file_has_lost_its_beginning_are_missing_from_the_first_on(tmp_path):
+    log(tmp_path / "a.log", made(5), made(2), opening(6, 2))
+
+    process = only(tmp_path)
+
+    assert (process.earlier, process.missing_numbers) == (1, ((3, 4),))
 
 
 def test_lines_before_the_first_file_of_a_process_are_missing(tmp_path):
@@ -112,13 +138,22 @@ def test_process_that_has_not_closed_is_said_to_be_open(tmp_path):
     assert (process.is_closed, process.highest, process.missing) == (False, 5, 0)
 
 
-def test_line_that_is_there_twice_is_duplicated_in_both_files(tmp_path):
-    a = log(tmp_path / "a.log", opening(1), made(2), made(3), made(3), closing(4))
-    b = log(tmp_path / "b.log", made(2), made(3))
+def test_process_whose_last_line_declares_drops_is_open(tmp_path):
+    log(tmp_path / "a.log", opening(1), made(3, action="log-drop", dropped=1))
 
     process = only(tmp_path)
 
-    assert (process.lines, process.duplicated, process.duplicated_numbers) == (4, 3, ((2, 3),))
+    assert (process.is_closed, process.missing) == (False, 0)
+
+
+def test_line_that_is_there_twice_is_duplicated_in_both_files(tmp_path):
+    a = log(tmp_path / "a.log", opening(1), made(2), made(3), made(3), closing(4))
+    b = log(tmp_path / "b.log", made(2), made(3))
+    log(tmp_path / "c.log", opening(5, 2), closing(6))
+
+    process = only(tmp_path)
+
+    assert (process.lines, process.duplicated, process.duplicated_numbers) == (6, 3, ((2, 3),))
     assert set(process.duplicated_in) == {a, b}
 
 
@@ -307,6 +342,71 @@ def test_process_in_a_file_of_others_has_an_account_of_its_own(tmp_path):
     assert found == {NONCE: ((2, 2),), other: ()}
 
 
+def test_line_that_is_written_after_its_file_was_read_is_there(tmp_path, monkeypatch):
+    first = log(tmp_path / "a.log", opening(1), made(2, "x" * 1000))
+    log(tmp_path / "b.log", opening(4, 2), closing(5))
+    hold = live.LiveFiles._hold
+
+    def append(self, reader, ledger):
+        hold(self, reader, ledger)
+        if ledger.path == first:
+            with first.open("ab") as file:
+                file.write(made(3))
+
+    monkeypatch.setattr(live.LiveFiles, "_hold", append)
+
+    assert audit([tmp_path]).is_proved
+
+
+@pytest.mark.parametrize("name", ["a.log", "b.log"], ids=["in the same file", "in the next file"])
+def test_line_that_is_on_its_way_is_waited_for(tmp_path, monkeypatch, name):
+    path = log(tmp_path / "a.log", opening(1), made(2), made(4), made(5)[:40])
+    rest = [made(5)[40:]] if name == "a.log" else []
+
+    def write(_):
+        if not rest or rest[-1] != closing(6):
+            rest.extend([made(3), closing(6)])
+            with (tmp_path / name).open("ab") as file:
+                file.write(b"".join(rest))
+
+    monkeypatch.setattr(live, "_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(live.time, "sleep", write)
+
+    report = audit([tmp_path])
+
+    assert path.exists()
+    assert report.processes[0].missing_numbers == (() if name == "a.log" else ((5, 5),))
+    assert report.processes[0].is_closed
+
+
+def test_line_that_comes_while_another_is_waited_for_is_not_judged(tmp_path, monkeypatch):
+    path = log(tmp_path / "a.log", opening(1), made(3))
+
+    def write(_):
+        if path.stat().st_size < 1000:
+            with path.open("ab") as file:
+                file.write(made(2) + made(5))  # 4 is on its way
+
+    monkeypatch.setattr(live, "_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(live.time, "sleep", write)
+
+    process = only(tmp_path)
+
+    assert (process.highest, process.lines, process.missing) == (3, 3, 0)
+
+
+def test_process_that_begins_during_the_audit_is_left_out(tmp_path, monkeypatch):
+    log(tmp_path / "a.log", opening(1), made(3))
+
+    def write(_):
+        log(tmp_path / "b.log", made(2), opening(2, nonce="ba9876543210"))
+
+    monkeypatch.setattr(live, "_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(live.time, "sleep", write)
+
+    assert only(tmp_path).missing == 0
+
+
 def test_path_that_is_not_there_is_a_problem(tmp_path):
     report = audit([tmp_path / "gone"])
 
@@ -314,7 +414,7 @@ def test_path_that_is_not_there_is_a_problem(tmp_path):
     assert not report.is_proved
 
 
-ACTIONS = ["line"] * 4 + ["drop", "lose", "tear", "again", "again before", "notice", "rotate", "rotate late"]
+ACTIONS = ["line"] * 4 + ["drop", "notice"] * 2 + ["lose", "tear", "again", "again before", "rotate", "rotate late"]
 MESSAGES = st.sampled_from(["paid", f'","event.id":"{NONCE}-9"', "\\", '{"a":"'])
 
 
@@ -345,6 +445,13 @@ def store(folder, name, text, draw):
     else:
         packed = gzip.compress(text)
         (folder / f"{name}.gz").write_bytes(packed if kind == "both" else packed[: draw(st.integers(20, len(packed) - 1))])
+
+
+def is_json(line):
+    try:
+        return bool(json.loads(line))
+    except ValueError:
+        return False
 
 
 def members(runs):
@@ -384,5 +491,5 @@ def test_account_is_what_happened(tmp_path_factory, monkeypatch, data, shared, c
         assert sets["undeclared"] <= members(account.missing_numbers) <= sets["absent"]
         assert members(account.duplicated_numbers) == sets["duplicated"]
     assert not found
-    assert report.broken_count == sum(not line.endswith(b"}\n") for lines in kept.values() for line in lines)
+    assert report.broken_count == sum(not is_json(line) for lines in kept.values() for line in lines)
     assert not report.files or not report.problems

@@ -1,18 +1,14 @@
 """The audit of what real processes have written: killed, forked, too fast for their queue, and at it while they are audited."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 
 import pytest
 
-from trackline.logs.resource import Resource
-from trackline.logs.schema import SCHEMAS
 from trackline.search import audit, find_lines
 
 PLAIN = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "TRACKLINE_"))}
@@ -170,35 +166,6 @@ def test_process_that_writes_and_rotates_meanwhile_has_nothing_missing(start, tm
     process.communicate(timeout=60)
     assert audits
     assert audit([tmp_path]).is_proved
-
-
-def test_line_that_is_still_on_its_way_is_waited_for(tmp_path):
-    schema = SCHEMAS["ecs"](Resource("orders", {}))
-    record = logging.getLogger("shop").makeRecord("shop", logging.INFO, "a.py", 1, "paid", (), None)
-    waiting = [schema.line(record) for _ in range(3)]
-    path = tmp_path / "orders.log"
-    path.write_bytes(schema.notice("log-open", "", {"file_number": 1}) + waiting[0] + waiting[2][:40])
-    listing = os.scandir
-    is_read = threading.Event()
-
-    def scandir(*arguments):
-        is_read.set()
-        return listing(*arguments)
-
-    def write():
-        is_read.wait()
-        with path.open("ab") as file:
-            file.write(waiting[2][40:] + waiting[1] + schema.notice("log-close", "", {"lines": 3, "dropped": 0}))
-
-    writer = threading.Thread(target=write)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "scandir", scandir)
-        writer.start()
-        report = audit([tmp_path])
-        writer.join()
-
-    assert report.processes[0].missing == 0
-    assert report.broken_count == 0
 
 
 def test_line_with_an_event_id_of_the_users_is_found_once_each(start, tmp_path):

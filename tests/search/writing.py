@@ -81,7 +81,8 @@ class Process:
 
     def tear(self, kept):
         whole = made(self.next(), **self.options())
-        self.write(self.slot, self.segment, whole[: max(1, int(kept * (len(whole) - 2)))] + b"\n")
+        # Without two braces at the least: what is whole inside of a shipper's wrapping is not lost.
+        self.write(self.slot, self.segment, whole[: max(1, int(kept * (len(whole) - 4)))] + b"\n")
 
     def write_again(self, index):
         if self.again:

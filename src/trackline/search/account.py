@@ -117,8 +117,7 @@ def _floor(parts: Sequence[Part], notices: Iterable[Notice]) -> int:
     """
     if any(notice.action == "log-open" and notice.file_number == 1 for notice in notices):
         return 1
-    oldest = min(parts, key=lambda part: part.numbers.runs()[0])
-    return oldest.first_number if oldest.begins_with_opening else oldest.numbers.runs()[0][0]
+    return min(part.first_number if part.begins_with_opening else part.numbers.runs()[0][0] for part in parts)
 
 
 def _dropped(notices: dict[int, Notice]) -> int:

@@ -96,8 +96,9 @@ def audit(paths: Iterable[str | os.PathLike[str]]) -> AuditReport:
     processes = [account(nonce, found, up_to=up_to[nonce]) for nonce, found in grouped(originals).items() if nonce in up_to]
     return AuditReport(
         processes=tuple(sorted(processes, key=_order)),
-        files=tuple(ledger.path for ledger in ledgers),
-        copies=tuple(ledger.path for ledger in ledgers if ledger in copies),
+        files=tuple(dict.fromkeys(ledger.path for ledger in ledgers)),
+        # A file of less than a KiB that grows is read twice.
+        copies=tuple(sorted({ledger.path for ledger in copies} - {ledger.path for ledger in originals})),
         broken=tuple(line for ledger in originals for line in ledger.broken),
         broken_count=sum(ledger.broken_count for ledger in originals),
         uncounted=sum(ledger.uncounted for ledger in originals),

@@ -67,4 +67,4 @@ def _begins_with(large: FileLedger, small: FileLedger) -> bool:
                 left -= len(block)
     except unreadable():
         pass
-    return not left and found.digest() == small.digest
+    return found.digest() == small.digest
