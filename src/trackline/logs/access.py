@@ -27,6 +27,8 @@ _OTEL = {
     "url.query": "url.query",
     "http.version": "network.protocol.version",
     "http.response.status_code": "http.response.status_code",
+    "http.response.body.bytes": "http.response.body.size",
+    "user_agent.original": "user_agent.original",
 }
 
 
@@ -34,7 +36,7 @@ def access_fields(record: LogRecord, *, otel: bool = False) -> Fields:
     """
     Give the ECS fields (or OTel's attributes) of a record of an access log; an empty dict for any other record. Never raises.
 
-    Those of uvicorn, hypercorn and granian; ``event.duration``, in nanoseconds, where the server has it (uvicorn has not).
+    Those of uvicorn, hypercorn, granian and gunicorn; ``event.duration``, in nanoseconds, where the server has it (uvicorn has not).
     """
     read = _READERS.get(record.name)
     if read is None:
@@ -99,8 +101,24 @@ def _read_granian(args: Mapping[str, Any]) -> Fields:
     }
 
 
+def _read_gunicorn(args: Mapping[str, Any]) -> Fields:
+    status = str(args["s"])
+    return {
+        "client.address": args["h"],
+        "http.request.method": args["m"],
+        "url.path": args["U"],
+        "url.query": args["q"],
+        "http.version": str(args["H"]).removeprefix("HTTP/"),
+        "http.response.status_code": int(status) if status.isdecimal() else None,
+        "http.response.body.bytes": int(args["B"]) if str(args["B"]).isdecimal() else None,
+        "user_agent.original": args["a"],
+        "event.duration": int(args["D"]) * 1000,
+    }
+
+
 _READERS: dict[str, Callable[[Any], Fields]] = {
     "uvicorn.access": _read_uvicorn,
     "hypercorn.access": _read_hypercorn,
     "granian.access": _read_granian,
+    "gunicorn.access": _read_gunicorn,
 }
