@@ -6,10 +6,13 @@ from trackline._version import __version__
 from trackline.carriers import extract, inject
 from trackline.context import TRACKING_ID, carry, get_tracking_id, use_tracking_id
 from trackline.install import install
+from trackline.logs.dictconfig import dict_config, log_handler
 from trackline.logs.handler import JSONFormatter, TrackingIDFilter
+from trackline.logs.sampling import SamplingFilter
 from trackline.logs.setup import close_log_queue, setup_logger, setup_logging
 from trackline.middleware import TrackingMiddleware
 from trackline.redaction import Redaction
+from trackline.sampling import RateLimit, Sampling
 
 if TYPE_CHECKING:
     import logging
@@ -19,16 +22,21 @@ if TYPE_CHECKING:
 __all__ = [
     "TRACKING_ID",
     "JSONFormatter",
+    "RateLimit",
     "Redaction",
+    "Sampling",
+    "SamplingFilter",
     "TrackingIDFilter",
     "TrackingMiddleware",
     "__version__",
     "carry",
     "close_log_queue",
+    "dict_config",
     "extract",
     "get_tracking_id",
     "inject",
     "install",
+    "log_handler",
     "logger",
     "setup_logger",
     "setup_logging",

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trackline.redaction import Redaction, redaction_of
+from trackline.sampling import RateLimit, Sampling
 
 Scope = Mapping[str, Any]
 Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
@@ -154,6 +155,8 @@ class LogSettings:
     redact: bool | Redaction = True
     traceback_frames: int = 100
     traceback_bytes: int = 64 * 1024
+    sampling: Sampling | None = None
+    rate_limit: RateLimit | None = None
     redaction: Redaction | None = field(init=False, repr=False, compare=False)
     """What is kept out of the lines; None for nothing."""
 
@@ -177,6 +180,9 @@ class LogSettings:
         self._check_files()
         object.__setattr__(self, "access_exclude", check_access_exclude(self.access_exclude))
         object.__setattr__(self, "redaction", redaction_of(self.redact))
+        for option, kind in (("sampling", Sampling), ("rate_limit", RateLimit)):
+            if not isinstance(getattr(self, option), kind | None):
+                raise ValueError(f"{option}={getattr(self, option)!r}: expected None or a trackline.{kind.__name__}")
 
     def _check_files(self) -> None:
         rotation_seconds(self.rotate)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trackline.config import CONSOLE_FORMS
 from trackline.redaction import Redaction
+from trackline.sampling import RateLimit, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +56,16 @@ def _flag_or_keys(text: str) -> bool | Redaction:
         return _flag(text)
     except ValueError:
         return Redaction(keys=_names(text))
+
+
+def _sampling(text: str) -> Sampling:
+    first, then_every, per = text.split(",")
+    return Sampling(int(first), int(then_every), float(per))
+
+
+def _rate_limit(text: str) -> RateLimit:
+    lines, per, by = text.split(",")
+    return RateLimit(int(lines), float(per), cast("Any", by.strip()))
 
 
 def _word_or_names(*words: str) -> Callable[[str], Any]:
@@ -111,6 +122,8 @@ VARIABLES = (
     Variable("TRACKLINE_ACCESS_EXCLUDE", "access_exclude", LOGGING, _names, "paths, with * for anything, separated by commas"),
     Variable("TRACKLINE_LOG_TRACEBACK_FRAMES", "traceback_frames", LOGGING, int, "a number of frames"),
     Variable("TRACKLINE_LOG_TRACEBACK_BYTES", "traceback_bytes", LOGGING, int, "a number of bytes"),
+    Variable("TRACKLINE_LOG_SAMPLING", "sampling", LOGGING, _sampling, "FIRST,THEN_EVERY,SECONDS, such as 100,100,1"),
+    Variable("TRACKLINE_LOG_RATE_LIMIT", "rate_limit", LOGGING, _rate_limit, "LINES,SECONDS,message or logger, such as 100,1,logger"),
     Variable("TRACKLINE_TARGETS", "targets", CLIENTS, _word_or_names("internal", "all"), "internal, all, or hosts and networks"),
 )
 """All of them; docs/opentelemetry.md has the same table."""

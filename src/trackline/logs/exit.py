@@ -11,6 +11,7 @@ from multiprocessing import parent_process
 from multiprocessing.util import Finalize, register_after_fork
 from typing import TYPE_CHECKING, Any
 
+from trackline.logs.sampling import say_all
 from trackline.logs.writer import LogWriter, all_writers
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def _follow_uvicorn(server: Any) -> None:
 
 
 def _close_all(timeout: float = 5.0) -> None:
+    say_all()
     LogWriter.is_exiting = True
     for writer in all_writers():
         writer.close(timeout)

@@ -41,6 +41,8 @@ class LogStats:
     """Failed attempts to write; the lines waited and were tried again."""
     path: Path | None
     """The live file, once there is one."""
+    suppressed: int = 0
+    """Lines that were left out by sampling or a rate limit."""
 
 
 class LogWriter:
