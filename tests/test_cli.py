@@ -104,6 +104,8 @@ def test_find_of_an_id_that_trackline_would_not_use_searches_all_the_same(run, l
         ["find"],
         ["find", ""],
         ["find", "a", "--nonsense"],
+        ["find", "a", "--since", "yesterday"],
+        ["find", "a", "--until", "2"],
         ["nonsense"],
         ["trace-id"],
         ["find", "a", "gone"],
@@ -211,6 +213,12 @@ def test_audit_json_is_an_object_a_process_and_the_summary(audited):
 
 def test_audit_reads_stdin_where_the_path_is_a_dash(run):
     assert "1 process, 3 lines: nothing missing" in run("audit", "-", input=numbered(1, 2, 3).decode()).stdout
+
+
+@pytest.mark.usefixtures("logs")
+def test_find_since_and_until_leave_out_lines_before_and_after(run):
+    assert "first" not in run("find", ID, "--since", "2026-11-22T14:40:02").stdout
+    assert "second" not in run("find", ID, "--until", "2026-11-22T15:40:02+01:00").stdout
 
 
 def test_trace_id_prints_the_derived_one(run):

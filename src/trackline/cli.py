@@ -14,6 +14,7 @@ from trackline._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 _EXAMPLES = """\
 examples:
@@ -54,6 +55,7 @@ examples:
   trackline find 7b1c9a52
   trackline find 7b1c9a52 /var/log/orders /var/log/billing/app.log*
   kubectl logs deploy/orders | trackline find 7b1c9a52 -
+  trackline find 7b1c9a52 --since 2h         older files are not even opened
   trackline find 7b1c9a52 --json | jq -r '.message'
   trackline find -- -odd-id                  an ID that begins with a dash
 
@@ -115,7 +117,8 @@ def find(arguments: argparse.Namespace) -> int:
     if not arguments.id:
         arguments.parser.error("argument ID: expected a text that is not empty")
     paths = _named(arguments.paths)
-    lines = find_lines(arguments.id, paths, warn=lambda message: _complain(printable(message)))
+    times = {"since": arguments.since, "until": arguments.until}
+    lines = find_lines(arguments.id, paths, **times, warn=lambda message: _complain(printable(message)))
     if arguments.json:
         # As bytes: the lines are printed exactly as they were logged.
         for line in lines:
@@ -206,6 +209,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "paths", metavar="PATH", nargs="*", default=["logs"], help="a log file, a directory, or - for stdin (default: logs)"
     )
+    command.add_argument(
+        "--since", metavar="WHEN", type=_when, help="only lines from then on: 2026-11-22T14:40 (UTC) or, ago, 15m, 2h, 3d"
+    )
+    command.add_argument("--until", metavar="WHEN", type=_when, help="only lines up to then")
     command.add_argument("--json", action="store_true", help="print the lines as they were logged, one JSON object each")
     command.set_defaults(run=find, parser=command)
 
@@ -225,6 +232,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("id", metavar="ID", help="a tracking ID; any text")
     command.set_defaults(run=trace_id)
     return parser
+
+
+def _when(text: str) -> datetime:
+    from trackline.search.line import parse_when
+
+    try:
+        return parse_when(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _named(paths: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import random
 import sys
 import threading
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -441,6 +442,28 @@ def test_any_id_that_is_logged_is_found(folder, tracking_id, ascii_only):
     (folder / "app.log").write_bytes(json.dumps(fields, ensure_ascii=ascii_only).encode() + b"\n")
 
     assert search(folder, tracking_id=tracking_id)[0] == ["paid"]
+
+
+def at(second):
+    return datetime(2026, 11, 22, 14, 40, second, 1, tzinfo=UTC)
+
+
+def test_since_and_until_leave_out_what_is_before_and_after(tmp_path):
+    (tmp_path / "a.log").write_bytes(b"".join(written(str(n), n) for n in range(1, 6)) + written("no time", **{"@timestamp": None}))
+
+    found = [line.message for line in find_lines(ID, [tmp_path], since=at(2), until=at(4))]
+
+    assert found == ["2", "3", "4", "no time"]
+
+
+def test_file_that_was_last_written_to_before_is_not_read(tmp_path):
+    old, new = tmp_path / "old.log", tmp_path / "new.log"
+    for path in (old, new):
+        path.write_bytes(written(path.stem, 30))
+    os.utime(old, (0, at(10).timestamp() - 61))
+    os.utime(new, (0, at(10).timestamp() - 59))
+
+    assert [line.message for line in find_lines(ID, [tmp_path], since=at(10))] == ["new"]
 
 
 def test_default_of_the_path_type_is_any_path_like(tmp_path):

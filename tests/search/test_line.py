@@ -1,14 +1,14 @@
 """Reading one line back: three schemas and strangers, one view."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackline.search.line import file_name, read_line, read_time
+from trackline.search.line import file_name, parse_when, read_line, read_time
 
 ECS = {
     "@timestamp": "2026-11-22T14:40:01.123456Z",
@@ -235,3 +235,22 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from([*ECS, *FLAT, *OTEL]) | st.text(max_size=5), JSON, max_size=8))
 def test_any_json_object_is_read_without_raising(fields):
     read(fields)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7200), ("3d", 259_200), ("0s", 0)])
+def test_age_is_the_time_so_long_ago(text, seconds):
+    before = datetime.now(UTC)
+    when = parse_when(text)
+
+    assert before <= when + timedelta(seconds=seconds) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("text", ["2026-11-22T14:40", "2026-11-22 14:40:00", "2026-11-22T15:40+01:00", "2026-11-22T14:40:00Z"])
+def test_time_without_an_offset_is_of_utc(text):
+    assert parse_when(text) == datetime(2026, 11, 22, 14, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2", "h", "-2h", "2w", "999999999d", "14:40", "٣h"])
+def test_what_is_no_time_says_what_would_be_one(text):
+    with pytest.raises(ValueError, match="expected a time such as"):
+        parse_when(text)

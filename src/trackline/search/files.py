@@ -24,29 +24,42 @@ if TYPE_CHECKING:
     Warn = Callable[[str], None]
 
 _SWEEPS = 5
+_SKEW_SECONDS = 60.0  # between the clock that lines are stamped by and a file system's
 _LOG_FILE = re.compile(r"\.log(?:$|[.-])|\.(?:gz|zst)$").search
 
 
-def find_lines(tracking_id: str, paths: Iterable[str | os.PathLike[str]], *, warn: Warn | None = None) -> list[Line]:
+def find_lines(
+    tracking_id: str,
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    warn: Warn | None = None,
+) -> list[Line]:
     """
     Give the lines that carry this tracking ID, its derived trace ID, or this trace ID, in order of time; each line once.
 
     An ID that a message merely mentions does not count. A path is a file, or a directory that is searched for log files with all
     that is below it. Files may be written to, rotated and compressed meanwhile. What cannot be read (a file without permission, a
     damaged one, a link to nowhere) goes to ``warn``, by default a line on stderr, and the others are searched all the same.
+
+    ``since`` and ``until``, both inclusive and with an offset, leave out what was logged before and after; files that were last
+    written to before are not read at all. A line with no time is never left out.
     """
     if not tracking_id:
         raise ValueError(f"{tracking_id=}: expected a text that is not empty")
     wanted = {tracking_id, derive_trace_id(tracking_id)}
     finders = [finder(text) for text in wanted]
     found: dict[tuple[object, ...], Line] = {}
-    files = LogFiles(paths, warn or _to_stderr)
+    files = LogFiles(paths, warn or _to_stderr, since=since)
     for path, file in files:
         try:
             for raw, number in scan(file, finders):
                 for fields, piece in objects(raw):
                     if not wanted.isdisjoint(read_ids(fields)):
                         line = read_line(piece, path, number, fields)
+                        if line.time and ((since and line.time < since) or (until and line.time > until)):
+                            continue
                         # The same text at the same place is a copy: the file was compressed, or renamed and read again.
                         key = (line.event_id,) if line.event_id else (file_name(path).family, number, piece)
                         found.setdefault(key, line)
@@ -62,10 +75,11 @@ class LogFiles:
 
     The list is read again after the last file, until nothing new is in it: a file that was renamed between the listing and the
     opening comes up under its new name. Iterating once more gives what is new by then. Files are told apart by device, inode and
-    their first KiB, since inodes are used again.
+    their first KiB, since inodes are used again. Those that were last written to before ``since`` are left out.
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike[str]], warn: Warn) -> None:
+    def __init__(self, paths: Iterable[str | os.PathLike[str]], warn: Warn, *, since: datetime | None = None) -> None:
+        self._oldest = since.timestamp() - _SKEW_SECONDS if since else 0.0
         self._paths = [Path(path) for path in paths]
         self._warn = warn
         self._warned: set[str] = set()
@@ -116,6 +130,8 @@ class LogFiles:
         if key in self._seen:
             return None
         self._seen.add(key)
+        if info.st_mtime < self._oldest and stat.S_ISREG(info.st_mode):
+            return None
         reader = decompressed(file, head)
         if reader is None:
             self._without_zstd.add(str(path))

@@ -54,6 +54,8 @@ _PLUMBING = re.compile(
 )
 _LEVELS = {"WARN": "WARNING", "ERR": "ERROR", "FATAL": "CRITICAL"}
 
+_AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII).fullmatch
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TRACEBACK = re.compile(r"\nTraceback \(most recent call last\):\n")  # a text formatter appends it to the message
 COMPRESSED = re.compile(r"(\.(gz|zst|bz2|xz|tmp))+$")
 _DATE = re.compile(r"[-._]?(\d{4}-?\d\d-?\d\d(?:[T_-].*)?)$")
@@ -169,6 +171,22 @@ def read_time(value: object) -> datetime | None:
     except (ValueError, OverflowError):
         pass
     return None
+
+
+def parse_when(text: str) -> datetime:
+    """
+    Give the time that a person means: RFC 3339, UTC where there is no offset, or an age such as ``90s``, ``15m``, ``2h`` or ``3d``.
+
+    Raises ValueError for anything else.
+    """
+    try:
+        if age := _AGE(text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        if not text.isdigit() and (time := read_time(text)):
+            return time
+    except OverflowError:
+        pass
+    raise ValueError(f"{text!r}: expected a time such as 2026-11-22T14:40 (UTC) or 2026-11-22T15:40+01:00, or an age: 15m, 2h, 3d")
 
 
 @lru_cache(maxsize=4096)
