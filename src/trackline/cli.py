@@ -209,9 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "paths", metavar="PATH", nargs="*", default=["logs"], help="a log file, a directory, or - for stdin (default: logs)"
     )
-    command.add_argument(
-        "--since", metavar="WHEN", type=_when, help="only lines from then on: 2026-11-22T14:40 (UTC) or, ago, 15m, 2h, 3d"
-    )
+    command.add_argument("--since", metavar="WHEN", type=_when, help="only lines from then on: 2026-11-22T14:40, in UTC, or 2h ago: 2h")
     command.add_argument("--until", metavar="WHEN", type=_when, help="only lines up to then")
     command.add_argument("--json", action="store_true", help="print the lines as they were logged, one JSON object each")
     command.set_defaults(run=find, parser=command)
