@@ -86,8 +86,8 @@ class Exchange:
         self._listener: Listener | None = told
         self.scope, self._receive, self._send = scope, receive, send
         self._start: Message | None = None
-        self.status: int | None = None
-        """As it was sent; `CLIENT_GONE` where the client was gone before, None where it was not to be known."""
+        self.status: Any = None
+        """As the application sent it; `CLIENT_GONE` where the client was gone before, None where it was not to be known."""
         self.sent = 0
         """How many bytes of a body were handed to the server."""
         self.is_gone = False
@@ -128,7 +128,7 @@ class Exchange:
         self.is_complete = True  # a server may say that the client is gone while it takes this
         await self._send(message)
         if self._listener is not None:
-            if self.error is None and self.status is not None and self.status >= CLIENT_GONE:
+            if self.error is None and isinstance(self.status, int) and self.status >= CLIENT_GONE:
                 self.error = sys.exception()  # whoever answers an error does it while handling it
             self._tell()
 
