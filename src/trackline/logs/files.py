@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trackline.logs.compression import Compression
 from trackline.logs.names import LogName, read_name, safe_name
-from trackline.logs.opening import make_directory, open_log
+from trackline.logs.opening import close_own, make_directory, open_log
 from trackline.logs.place import Place
 from trackline.logs.retention import Retention, delete_old
 from trackline.logs.rotation import DAY, Schedule
@@ -68,7 +69,12 @@ class LogFile:
         """
         while lines:
             descriptor = self._ready(len(lines[0]))
-            self._append(descriptor, lines, self._fitting(lines))
+            try:
+                self._append(descriptor, lines, self._fitting(lines))
+            except OSError as error:
+                if error.errno == errno.EFBIG:  # a limit of the process's, or of the file system
+                    self._next_rollover = 0.0
+                raise
 
     def seconds_to_rollover(self) -> float:
         """How long until the file is to be closed, at most a minute: clocks are set."""
@@ -106,16 +112,16 @@ class LogFile:
 
     def _forget_descriptor(self) -> None:
         self._descriptor: int | None = None
+        self._identity: os.stat_result | None = None
         self._size = self._least = 0
         self._is_torn = False
         self._opened_at = self._next_rollover = self._may_roll_at = 0.0
 
     def _close_descriptor(self) -> None:
-        descriptor = self._descriptor
+        descriptor, identity = self._descriptor, self._identity
         self._forget_descriptor()  # first: a fork in between must not close it twice
-        if descriptor is not None:
-            with suppress(OSError):
-                os.close(descriptor)
+        if descriptor is not None and identity is not None:
+            close_own(descriptor, identity)
 
     def _ready(self, needed: int) -> int:
         """Give the descriptor of a file that is where it should be, is not over, and has room."""
@@ -133,7 +139,10 @@ class LogFile:
         return self._open(needed) if self._rename(self._place.path) else descriptor
 
     def _is_in_place(self, descriptor: int, path: Path) -> bool:
-        status = os.fstat(descriptor)
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            return False  # closed by somebody who closes all there are, or stale, on a network's file system
         try:
             is_in_place = os.path.samestat(status, os.lstat(path))
         except (FileNotFoundError, NotADirectoryError):
@@ -179,7 +188,7 @@ class LogFile:
         except OSError:
             os.close(descriptor)
             raise
-        self._descriptor, self._opened_at = descriptor, now
+        self._descriptor, self._identity, self._opened_at = descriptor, os.fstat(descriptor), now
         self._next_rollover = now + _AGAIN_SECONDS if is_refused else self._schedule.next_after(now)
         self._delete_old(path, now)
         if self._compression is not None:

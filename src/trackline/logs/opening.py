@@ -39,6 +39,13 @@ def open_log(path: Path, mode: int) -> int:
     return descriptor
 
 
+def close_own(descriptor: int, identity: os.stat_result) -> None:
+    """Close a file, if the descriptor is still this one's: somebody who closes all there are may have had it given to another."""
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(descriptor), identity):
+            os.close(descriptor)
+
+
 def make_directory(directory: Path) -> None:
     """Make a log directory if it is not there. Raises OSError where that cannot be, or another user's link is in its place."""
     directory.mkdir(parents=True, exist_ok=True)

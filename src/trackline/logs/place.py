@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -10,7 +11,7 @@ from multiprocessing import current_process
 from typing import TYPE_CHECKING
 
 from trackline.logs.names import lock_name, read_lock
-from trackline.logs.opening import may_be_ours
+from trackline.logs.opening import close_own, may_be_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ except ImportError:  # not on Windows: there two services of one name must not s
 
 _SPAWNED = re.compile(r"SpawnProcess-(\d+)")
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_TAKEN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)
 
 
 class Place:
@@ -44,8 +46,9 @@ class Place:
             lock = _claim(lock_of(path))
             if lock is not None:
                 self.path = path
-                self._lock = lock if lock >= 0 else None
-                _sign(lock, name)
+                if lock >= 0:
+                    self._lock, self._identity = lock, os.fstat(lock)
+                    _sign(lock, name)
                 return
 
     @property
@@ -57,8 +60,7 @@ class Place:
         """Let others have it."""
         lock, self._lock = self._lock, None
         if lock is not None:
-            with suppress(OSError):
-                os.close(lock)
+            close_own(lock, self._identity)
 
 
 def lock_of(path: Path) -> Path:
@@ -66,12 +68,14 @@ def lock_of(path: Path) -> Path:
     return path.with_name(lock_name(path.name))
 
 
-def service_of(path: Path) -> str:
-    """Give the name of the service that had the place of a live log file last; empty where that cannot be told."""
+def service_of(path: Path) -> str | None:
+    """Give the name of the service that had the place of a live log file last, empty where that was none; None if it cannot be told."""
     try:
         descriptor = os.open(lock_of(path), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
+    except FileNotFoundError:
         return ""
+    except OSError:
+        return None
     try:
         return _signed_by(descriptor)
     finally:
@@ -156,7 +160,7 @@ def _may_be_written(path: Path) -> bool:
 
 
 def _sign(lock: int, name: str) -> None:
-    if lock < 0 or _signed_by(lock) == name:
+    if _signed_by(lock) == name:
         return
     with suppress(OSError):  # the disk is full: nobody takes it over then
         os.ftruncate(lock, 0)
@@ -177,9 +181,9 @@ def _claim(path: Path) -> int | None:
     while True:
         try:
             descriptor = os.open(path, _FLAGS | os.O_CREAT, 0o640)
-        except OSError:
-            if path.is_symlink() or path.exists():
-                return None  # another user's, say
+        except OSError as error:
+            if error.errno in _TAKEN and os.path.lexists(path):
+                return None  # a link, or another user's
             raise
         if not _is_locked(descriptor):
             os.close(descriptor)
