@@ -22,6 +22,7 @@ from trackline.sampling import RateLimit, Sampling
 Scope = Mapping[str, Any]
 Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
 Exclude = Callable[[Scope], bool]
+LineSchema = str | logging.Formatter | Callable[[logging.LogRecord], Mapping[str, Any] | str | bytes]
 AccessExclude = Sequence[str] | Callable[[Scope], bool]
 
 SCHEMA_NAMES = ("ecs", "otel", "flat")
@@ -133,7 +134,7 @@ class LogSettings:
 
     service_name: str
     level: int | str
-    schema: str
+    schema: LineSchema
     log_dir: Path
     console: bool | str
     file: bool
@@ -164,8 +165,9 @@ class LogSettings:
         if not isinstance(self.service_name, str) or not self.service_name:
             raise ValueError(f"service_name={self.service_name!r}: expected the service's name, a text")
         object.__setattr__(self, "level", parse_level(self.level))
-        if self.schema not in SCHEMA_NAMES:
-            raise ValueError(f"schema={self.schema!r}: expected one of {', '.join(map(repr, SCHEMA_NAMES))}")
+        if not (self.schema in SCHEMA_NAMES or isinstance(self.schema, logging.Formatter) or callable(self.schema)):
+            names = ", ".join(map(repr, SCHEMA_NAMES))
+            raise ValueError(f"schema={self.schema!r}: expected one of {names}, a logging.Formatter, or a callable that takes a record")
         if self.console is True:
             object.__setattr__(self, "console", "json")
         if self.console is not False and self.console not in CONSOLE_FORMS:
