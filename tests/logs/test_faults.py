@@ -1,5 +1,6 @@
 """Whatever happens to the disk, the directory or the descriptors: lines wait, the application does not, and all goes on by itself."""
 
+import gc
 import logging
 import os
 import resource
@@ -324,6 +325,7 @@ def descriptors():
     held = []
 
     def use_up():
+        gc.collect()  # what would be closed in between
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limit[0]), limit[1]))
         until_refused("Too many open files", lambda: held.append(os.dup(0)))
 
@@ -360,7 +362,6 @@ def test_no_descriptor_left_at_a_rollover_puts_it_off(log_to, tmp_path, descript
     say(10, 50)
     assert handle.flush()
     free()
-    assert numbers(tmp_path / "logs" / "orders.log") == list(range(50))
     say(50, 60)
     handle.close()
     paths = list((tmp_path / "logs").glob("orders.log*"))
@@ -368,7 +369,7 @@ def test_no_descriptor_left_at_a_rollover_puts_it_off(log_to, tmp_path, descript
     assert len(paths) > 1
     assert sorted(numbers(*paths)) == list(range(60))
     check_no_gap(*paths)
-    assert "cannot rename" in capsys.readouterr().err
+    assert "Too many open files" in capsys.readouterr().err
 
 
 def test_limit_on_the_size_of_files_starts_a_new_one(tmp_path):

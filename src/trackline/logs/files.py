@@ -72,9 +72,10 @@ class LogFile:
             try:
                 self._append(descriptor, lines, self._fitting(lines))
             except OSError as error:
-                if error.errno == errno.EFBIG:  # a limit of the process's, or of the file system
-                    self._next_rollover = 0.0
-                raise
+                # A limit of the process's, or of the file system: the next file has room, if this one can be renamed.
+                if error.errno != errno.EFBIG or self._size <= self._least or time.time() < self._may_roll_at:
+                    raise
+                self._next_rollover = 0.0
 
     def seconds_to_rollover(self) -> float:
         """How long until the file is to be closed, at most a minute: clocks are set."""
