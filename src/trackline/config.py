@@ -26,6 +26,7 @@ LineSchema = str | logging.Formatter | Callable[[logging.LogRecord], Mapping[str
 AccessExclude = Sequence[str] | Callable[[Scope], bool]
 
 SCHEMA_NAMES = ("ecs", "otel", "flat")
+QUEUE_POLICIES = ("level-aware", "drop-newest", "drop-oldest", "block")
 CONSOLE_FORMS = ("auto", "pretty", "json")
 DEFAULT_ID_HEADERS = ("X-Request-ID",)
 DEFAULT_RESPONSE_HEADERS = ("X-Request-ID", "X-Tracking-ID")
@@ -140,6 +141,9 @@ class LogSettings:
     file: bool
     retention_days: int
     max_queue_bytes: int = 64 * 1024 * 1024
+    max_queue_lines: int = 200_000
+    queue_policy: str = "level-aware"
+    queue_timeout: float = 1.0
     resource: tuple[tuple[str, str], ...] = ()
     rotate: str | None = "midnight"
     rotate_zone: str = "local"
@@ -174,11 +178,16 @@ class LogSettings:
             raise ValueError(f"console={self.console!r}: expected one of {', '.join(map(repr, CONSOLE_FORMS))}, True or False")
         if not self.console and not self.file:
             raise ValueError("console=False, file=False: expected at least one of them to be True")
-        least_of = {"retention_days": 1, "max_queue_bytes": 1024 * 1024, "traceback_frames": 1, "traceback_bytes": 1024}
+        least_of = {"retention_days": 1, "max_queue_bytes": 1024 * 1024, "max_queue_lines": 100}
+        least_of |= {"traceback_frames": 1, "traceback_bytes": 1024}
         for option, least in least_of.items():
             value = getattr(self, option)
             if type(value) is not int or value < least:
                 raise ValueError(f"{option}={value!r}: expected an integer of at least {least}")
+        if self.queue_policy not in QUEUE_POLICIES:
+            raise ValueError(f"queue_policy={self.queue_policy!r}: expected one of {', '.join(map(repr, QUEUE_POLICIES))}")
+        if isinstance(self.queue_timeout, bool) or not isinstance(self.queue_timeout, int | float) or not 0 < self.queue_timeout <= 60:
+            raise ValueError(f"queue_timeout={self.queue_timeout!r}: expected a number of seconds, above 0 and at most 60")
         self._check_files()
         object.__setattr__(self, "access_exclude", check_access_exclude(self.access_exclude))
         object.__setattr__(self, "redaction", redaction_of(self.redact))

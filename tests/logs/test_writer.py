@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from datetime import datetime, timedelta
+from logging import DEBUG, ERROR, INFO, WARNING
 from types import SimpleNamespace
 
 import pytest
 
 from logs.reading import action, messages, parse, read, run
 from trackline import setup_logging
-from trackline.config import LogSettings
+from trackline.config import QUEUE_POLICIES, LogSettings
 from trackline.logs import files
 from trackline.logs import handler as handler_module
 from trackline.logs import writer as writer_module
@@ -25,8 +26,9 @@ def make(tmp_path):
     """Give a logger with a handler of its own, and that handler."""
     made = []
 
-    def make(*, console=False, file=True, max_queue_bytes=2**20, schema="ecs"):
-        settings = LogSettings("orders", "INFO", schema, tmp_path, console, file, 7, max_queue_bytes)
+    def make(*, console=False, file=True, max_queue_bytes=2**20, schema="ecs", policy="level-aware", timeout=1.0):
+        bounds = {"max_queue_bytes": max_queue_bytes, "queue_policy": policy, "queue_timeout": timeout}
+        settings = LogSettings("orders", "INFO", schema, tmp_path, console, file, 7, **bounds)
         handler = make_handler(settings)
         logger = logging.Logger("app")  # noqa: LOG001
         logger.addHandler(handler)
@@ -36,6 +38,38 @@ def make(tmp_path):
     yield make
     for handler in made:
         handler.writer.close()
+
+
+def missing(lines):
+    """Give how many numbers there are not, up to the last one."""
+    numbers = [int(line["event.id"].split("-")[1]) for line in lines]
+    assert len(set(numbers)) == len(numbers)
+    return max(numbers) - len(numbers)
+
+
+class Pipe:
+    """A standard output that is a pipe: full as soon as 64 KiB are in it, until somebody reads."""
+
+    def __init__(self):
+        self.reader, writer = os.pipe()
+        self.stream = open(writer, "w")  # noqa: SIM115, PTH123
+        self.data = bytearray()
+
+    def read(self, count):
+        """Read until there are so many lines, or no more."""
+        while self.data.count(b"\n") < count and (data := os.read(self.reader, 2**20)):
+            self.data += data
+
+    def lines(self):
+        return [parse(line) for line in self.data.splitlines(keepends=True)]
+
+
+@pytest.fixture
+def pipe():
+    pipe = Pipe()
+    yield pipe
+    os.close(pipe.reader)  # who still writes is refused
+    pipe.stream.close()
 
 
 class Refusing:
@@ -160,9 +194,131 @@ def test_what_is_dropped_while_the_disk_is_full_is_counted_and_said(make, tmp_pa
     assert dropped > 500
     assert messages(tmp_path / "orders.log")[0] == "first"
     assert messages(tmp_path / "orders.log")[-1] == "important"
-    assert [line["labels"]["dropped"] for line in lines if action(line) in ("log-drop", "log-close")] == [dropped, dropped]
-    numbers = {int(line["event.id"].split("-")[1]) for line in lines}
-    assert len(set(range(1, max(numbers) + 1)) - numbers) == dropped
+    notice, closing = (line["labels"] for line in lines if action(line) in ("log-drop", "log-close"))
+    assert notice == {"dropped": dropped, "dropped_total": dropped, "reason_level": dropped, "level_info": dropped}
+    assert closing == {"lines": 2002 - dropped, "dropped": dropped, "reason_level": dropped, "level_info": dropped}
+    assert missing(lines) == dropped
+
+
+@pytest.mark.parametrize("policy", QUEUE_POLICIES)
+def test_what_was_logged_is_written_dropped_or_waiting_under_every_policy(policy, make, tmp_path, refusing):
+    """With lines of all levels from many threads, over stalls of the disk: the numbers that are missing are the dropped ones."""
+    logger, handler = make(policy=policy, timeout=0.001)
+    logger.setLevel(logging.DEBUG)
+
+    def log():
+        for number in range(300):
+            logger.log((DEBUG, INFO, WARNING, ERROR)[number % 4], "x" * (20 * number))
+
+    for _ in range(2):
+        refusing.is_on = True
+        threads = [threading.Thread(target=log) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stats = handler.writer.stats()
+        assert stats.queued_bytes <= 2**20
+        refusing.is_on = False
+        assert handler.writer.flush()
+    assert handler.writer.close() == 0
+    stats, lines = handler.writer.stats(), read(tmp_path / "orders.log")
+
+    assert stats.written + stats.dropped == 2 * 4 * 300
+    assert stats.written == len(messages(tmp_path / "orders.log"))
+    assert missing(lines) == stats.dropped > 0
+    assert sum(stats.dropped_by_reason.values()) == sum(stats.dropped_by_level.values()) == stats.dropped
+    assert sum(line["labels"]["dropped"] for line in lines if action(line) == "log-drop") == stats.dropped
+    assert lines[-1]["labels"]["lines"] == stats.written
+
+
+def test_notice_that_could_not_be_written_is_written_later_and_only_once(make, tmp_path, refusing, monkeypatch):
+    logger, handler = make()
+    logger.info("first")
+    assert refusing.has_refused.wait(10)
+    for _ in range(2000):
+        logger.info("x" * 1000)
+    dropped = handler.writer.stats().dropped
+    say, tried = handler.writer._say_drops, threading.Event()
+
+    def refuse_then_say():
+        refusing.is_on = not tried.is_set()
+        tried.set()
+        try:
+            say()
+        finally:
+            refusing.is_on = False
+
+    monkeypatch.setattr(handler.writer, "_say_drops", refuse_then_say)
+    refusing.is_on = False
+    assert tried.wait(10)
+    handler.writer.close()
+
+    lines = read(tmp_path / "orders.log")
+    assert [line["labels"]["dropped"] for line in lines if action(line) == "log-drop"] == [dropped]
+    assert missing(lines) == dropped
+
+
+def test_closing_line_that_could_not_be_written_is_no_missing_one(make, tmp_path, monkeypatch):
+    logger, handler = make()
+    logger.info("one")
+    assert handler.writer.flush()
+    write = LogFile.write
+
+    def refuse(file, lines):
+        monkeypatch.setattr(LogFile, "write", write)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LogFile, "write", refuse)
+    handler.writer.close()
+    logger.info("two")
+    handler.writer.close()
+
+    lines = read(tmp_path / "orders.log")
+    assert messages(tmp_path / "orders.log") == ["one", "two"]
+    assert [action(line) for line in lines].count("log-close") == 1
+    assert missing(lines) == 0
+
+
+def test_flush_and_close_keep_their_deadline_while_nobody_reads_and_say_what_waits(make, capsys, pipe, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    logger, handler = make(console=True, file=False, max_queue_bytes=2**20)
+    for _ in range(2000):
+        logger.info("x" * 1000)
+    assert not handler.writer.flush(timeout=0.01)
+    remaining = handler.writer.close(timeout=0.01)
+    stats = handler.writer.stats()
+
+    assert remaining == stats.queued > 500
+    assert stats.written + stats.dropped + stats.queued == 2000
+    assert f"trackline: {remaining} lines were not written within 0.01 s" in capsys.readouterr().err
+    thread = handler.writer._thread
+    pipe.read(2000 - stats.dropped)
+    thread.join(10)
+    pipe.read(2000 - stats.dropped + 1)
+    assert handler.writer.stats().written == 2000 - stats.dropped
+    assert [line["labels"]["dropped"] for line in pipe.lines() if action(line) == "log-drop"] == [stats.dropped]
+    assert missing(pipe.lines()) == stats.dropped
+
+
+def test_block_makes_callers_wait_for_who_reads_and_loses_nothing(make, pipe, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", pipe.stream)
+    logger, handler = make(console=True, file=False, policy="block", timeout=60)
+
+    def log():
+        for _ in range(500):
+            logger.info("x" * 1000)
+
+    threads = [threading.Thread(target=log) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    pipe.read(2000)
+    for thread in threads:
+        thread.join()
+
+    assert handler.writer.flush()
+    assert (handler.writer.stats().written, handler.writer.stats().dropped) == (2000, 0)
+    assert missing(pipe.lines()) == 0
 
 
 def test_close_gives_up_in_time_and_says_what_was_not_written(make, tmp_path, refusing):
@@ -190,7 +346,7 @@ def test_close_of_a_writer_that_hangs_returns_and_later_lines_are_written(make, 
     logger.error("one")
     assert hangs.wait(10)
     logger.info("two")
-    assert handler.writer.close(timeout=0.01) == 1
+    assert handler.writer.close(timeout=0.01) == 2
     thread = handler.writer._thread
     goes_on.set()
     thread.join(10)
@@ -503,8 +659,11 @@ def test_filter_that_gives_another_record_is_obeyed(make, tmp_path):
     assert messages(tmp_path / "orders.log") == ["replaced" if sys.version_info >= (3, 12) else "old"]
 
 
-def test_settings_reach_the_queue(make):
-    assert make(max_queue_bytes=2**21)[1]._queue.max_bytes == 2**21
+def test_settings_reach_the_queue(tmp_path):
+    settings = LogSettings("orders", "INFO", "ecs", tmp_path, False, True, 7, 2**21, 1000, "block", 2.5)
+    queue = make_handler(settings)._queue
+
+    assert (queue.max_bytes, queue.max_lines, queue.policy, queue.timeout) == (2**21, 1000, "block", 2.5)
     assert handler_module._OPENING_WIDTH > 1024
 
 

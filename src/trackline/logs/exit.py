@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize, register_after_fork
@@ -70,8 +71,12 @@ def _follow_uvicorn(server: Any) -> None:
 def _close_all(timeout: float = 5.0) -> None:
     say_all()
     LogWriter.is_exiting = True
-    for writer in all_writers():
-        writer.close(timeout)
+    deadline = time.monotonic() + timeout
+    writers = all_writers()
+    for writer in writers:
+        writer.end()  # all of them at once
+    for writer in writers:
+        writer.close(max(deadline - time.monotonic(), 0.0))
     for callback in tuple(_last):
         callback()
 

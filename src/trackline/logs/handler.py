@@ -119,7 +119,7 @@ def make_handler(settings: LogSettings) -> LineHandler:
         }
         return schema.notice("log-open", "the log of this process begins here", facts, _OPENING_WIDTH)
 
-    queue = LineQueue(max_bytes=settings.max_queue_bytes)
+    queue = LineQueue(settings.max_queue_lines, settings.max_queue_bytes, settings.queue_policy, settings.queue_timeout)
     file = LogFile(settings, opening) if settings.file else None
     writer = LogWriter(queue, schema, file, Console() if settings.console else None)
     return LineHandler(schema, queue, writer)

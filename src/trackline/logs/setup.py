@@ -106,6 +106,9 @@ def setup_logging(
     file: bool = True,
     retention_days: int = 7,
     max_queue_bytes: int = 64 * 1024 * 1024,
+    max_queue_lines: int = 200_000,
+    queue_policy: str = "level-aware",
+    queue_timeout: float = 1.0,
     rotate: str | None = "midnight",
     rotate_zone: str = "local",
     max_file_bytes: int | None = 256 * 1024 * 1024,
@@ -126,7 +129,10 @@ def setup_logging(
     - ``service_name``: by default OTEL_SERVICE_NAME, or ``service.name`` in OTEL_RESOURCE_ATTRIBUTES, or "app".
     - ``level``: of the root logger, a name or a number.
     - ``schema``: "ecs", "otel" or "flat".
-    - ``max_queue_bytes``: what may wait when the disk is slower than the application; beyond it lines are dropped and counted.
+    - ``max_queue_bytes``, ``max_queue_lines``: what may wait, in memory, when the disk is slower than the application; what there is
+      no room for is dropped and counted.
+    - ``queue_policy``: which lines these are: "level-aware", DEBUG and INFO before WARNING and above; "drop-newest"; "drop-oldest";
+      "block", where the caller waits up to ``queue_timeout`` seconds first, but never in an event loop or a signal handler.
     - ``rotate``: "midnight", an interval that divides a day ("30s", "15m", "6h"), or None; by the clock of ``rotate_zone``: "local",
       "utc" or a zone's name. Besides, a file ends before it is larger than ``max_file_bytes``.
     - ``retention_days``, ``retention_files``, ``retention_bytes``: what is kept of the files of all processes of the service together.
@@ -149,6 +155,9 @@ def setup_logging(
         file=file,
         retention_days=retention_days,
         max_queue_bytes=max_queue_bytes,
+        max_queue_lines=max_queue_lines,
+        queue_policy=queue_policy,
+        queue_timeout=queue_timeout,
         rotate=rotate,
         rotate_zone=rotate_zone,
         max_file_bytes=max_file_bytes,

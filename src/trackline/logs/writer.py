@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 import weakref
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from trackline.logs.stderr import say
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from trackline.logs.console import Console
@@ -23,26 +25,31 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS = 0.5
 _WARN_SECONDS = 60.0
+_SAY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogStats:
-    """What a process has logged so far, and what waits."""
+    """What a process has logged so far, and what waits: ``written + dropped + queued`` is what was logged."""
 
     written: int
-    """Lines that are in the file (or, with no file, on the console), without those that open and close it."""
+    """Lines that are in the file (or, with no file, on the console), without our own: those that open and close it, and log-drop."""
     dropped: int
     """Lines for which there was no room in the queue."""
     queued: int
-    """Lines that wait to be written."""
+    """Lines that wait to be written, those under way included."""
     queued_bytes: int
-    """Their size."""
+    """What they take in memory."""
     errors: int
     """Failed attempts to write; the lines waited and were tried again."""
     path: Path | None
     """The live file, once there is one."""
     suppressed: int = 0
     """Lines that were left out by sampling or a rate limit."""
+    dropped_by_reason: Mapping[str, int] = field(default_factory=dict)
+    """``level``, ``newest``, ``oldest``, ``timeout``: see ``queue_policy``; those that there were."""
+    dropped_by_level: Mapping[str, int] = field(default_factory=dict)
+    """``debug`` (below INFO), ``info``, ``warning``, ``error``, ``critical``; those that there were."""
 
 
 class LogWriter:
@@ -56,6 +63,9 @@ class LogWriter:
     is_exiting = False
     """Whether the process ends: a thread that starts now would be killed with it, so who logs writes."""
 
+    is_running = False
+    """Whether the thread is there."""
+
     def __init__(self, queue: LineQueue, schema: Schema, file: LogFile | None, console: Console | None) -> None:
         self._queue, self._schema, self._file, self._console = queue, schema, file, console
         self._warned_at = -_WARN_SECONDS
@@ -67,12 +77,16 @@ class LogWriter:
 
     def _renew(self) -> None:
         self._thread: threading.Thread | None = None
+        self.is_running = False
         self._starting = threading.Lock()
         self._writing = threading.RLock()
         self._is_writing = False
         self._is_reopening = False
         self._stop: SimpleQueue[None] = SimpleQueue()  # an Event's lock is no place to be interrupted at by a signal handler
         self._cycles = self._written = self._errors = 0
+        self._notice: list[bytes] = []  # made, and not in the file yet
+        self._closing_id: str | None = None
+        self._said_drops_at = 0.0
 
     def renew_in_child(self) -> None:
         """Begin anew after a fork: what waits, the file, its lock, and the thread are the parent's."""
@@ -80,11 +94,6 @@ class LogWriter:
         if self._file is not None:
             self._file.forget()
         self._renew()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the thread is there."""
-        return self._thread is not None
 
     def start(self) -> None:
         """Start the thread, if it is not there; where none can be started any more (at exit), write on this one."""
@@ -98,22 +107,33 @@ class LogWriter:
                 return
             stop: SimpleQueue[None] = SimpleQueue()
             thread = threading.Thread(target=self._run, args=(stop,), name="trackline-writer", daemon=True)
-            # In a context of its own: OTel's threading instrumentation gives a thread that of whoever starts it, a request's.
-            Context().run(thread.start)
             self._stop, self._thread = stop, thread
-        except RuntimeError:
-            self._drain()
+            try:
+                # In a context of its own: OTel's threading instrumentation gives a thread that of whoever starts it, a request's.
+                Context().run(thread.start)
+                self.is_running = True
+            except RuntimeError:
+                self._thread = None
+                self._drain()
+            except BaseException:  # what a signal handler raises
+                if thread.ident is None:
+                    self._thread = None
+                raise
         finally:
             self._starting.release()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Have everything written that was logged before, within a number of seconds; says whether it was."""
         deadline = time.monotonic() + timeout
+        if self._thread is None:
+            if not len(self._queue):
+                return True
+            if self.is_exiting:
+                return self._drain(timeout)
+            self.start()
         thread = self._thread
-        if thread is None:
-            return self._drain() if len(self._queue) else True
-        if thread is threading.current_thread():
-            return False
+        if thread is None or thread is threading.current_thread():
+            return not len(self._queue)
         target = self._cycles + 2  # the cycle that runs now may have begun before
         while len(self._queue) or self._cycles < target:
             self._queue.wake()
@@ -131,61 +151,83 @@ class LogWriter:
         """
         Write what waits and a closing line, close the file, end the thread; give the number of lines that could not be written.
 
-        Takes no longer than ``timeout`` seconds. A line that is logged afterwards starts it all again.
+        Takes no longer than ``timeout`` seconds, also where the disk stands still: then stderr says how many lines were not written,
+        and they wait on for as long as the process lives. A line that is logged afterwards starts it all again.
         """
+        deadline = time.monotonic() + timeout
+        self._queue.is_served = not self.is_exiting
+        self.end()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            self._stop.put(None)
-            self._queue.wake()
-            thread.join(timeout)
+            thread.join(max(deadline - time.monotonic(), 0))
             if thread.is_alive():
-                self._complain(f"{len(self._queue)} lines were not written within {timeout:g} s")
+                self._say_last(f"{len(self._queue)} lines were not written within {timeout:g} s", is_last=self.is_exiting)
                 return len(self._queue)
         if self._thread is None and (len(self._queue) or (self._file is not None and self._file.is_open)):
-            self._finish(is_written=self._drain())
-        if self.is_exiting and len(self._queue) and not self._has_said_last:
-            self._has_said_last = True
-            self._warned_at = -_WARN_SECONDS
-            self._complain(f"{len(self._queue)} lines could not be written")
+            is_written = self._drain(deadline - time.monotonic())
+            self._finish(is_written=is_written, timeout=deadline - time.monotonic())
+        if self.is_exiting and len(self._queue):
+            self._say_last(f"{len(self._queue)} lines could not be written", is_last=True)
         return len(self._queue)
+
+    def end(self) -> None:
+        """Tell the thread to write what waits and to end; `close` waits for it."""
+        if self._thread is not None:
+            self._stop.put(None)
+            self._queue.wake()
 
     def stats(self) -> LogStats:
         """Give the figures of this process."""
         queue, file = self._queue, self._file
-        path = file.path if file else None
-        return LogStats(self._written, queue.dropped, len(queue), queue.bytes, self._errors, path)
+        return LogStats(
+            self._written,
+            queue.dropped,
+            len(queue),
+            queue.waiting_bytes,
+            self._errors,
+            file.path if file else None,
+            dropped_by_reason=queue.dropped_by_reason(),
+            dropped_by_level=queue.dropped_by_level(),
+        )
 
     def _run(self, stop: SimpleQueue[None]) -> None:
-        file = self._file
+        queue, file = self._queue, self._file
         is_written = True
-        while stop.empty():
-            if is_written:
-                self._queue.wait(file.seconds_to_rollover() if file else 60.0)
-            else:
-                with contextlib.suppress(Empty):
-                    stop.put(stop.get(timeout=_RETRY_SECONDS))
+        queue.writer = threading.get_ident()
+        try:
+            while stop.empty():
+                if is_written:
+                    queue.wait(file.seconds_to_rollover() if file else 60.0)
+                else:
+                    with contextlib.suppress(Empty):
+                        stop.put(stop.get(timeout=_RETRY_SECONDS))
+                is_written = self._drain()
             is_written = self._drain()
-        is_written = self._drain()
-        self._finish(is_written=is_written)
-        self._thread = None
+            self._finish(is_written=is_written)
+        finally:  # whatever has happened, the next line starts another
+            queue.writer = None
+            self.is_running, self._thread = False, None
         # Who logged in between saw that there was a thread.
-        if is_written and len(self._queue):
+        if is_written and len(queue):
             self.start()
 
-    def _drain(self) -> bool:
-        """Write what is in the queue now; says whether all of it was taken."""
-        with self._writing:
+    def _drain(self, timeout: float = -1) -> bool:
+        """Write what is in the queue now; says whether all of it was taken. Waits for who writes already, at most so many seconds."""
+        if not self._writing.acquire(timeout=timeout if timeout == -1 else max(timeout, 0)):
+            return False
+        try:
             if self._is_writing:
                 return False  # we are a signal handler, or a stream that logs, in the midst of it
             self._is_writing = True
+            before, self._queue.writer = self._queue.writer, threading.get_ident()
             try:
                 remaining = len(self._queue)
                 while remaining > 0 and (batch := self._queue.take()):
                     remaining -= len(batch)
                     self._write(batch)
-                if count := self._queue.take_unsaid():  # now that there is room for it
-                    facts = {"dropped": count}
-                    self._write([self._schema.notice("log-drop", f"{count} lines were dropped: the queue was full", facts)])
+                    if time.monotonic() - self._said_drops_at > _SAY_SECONDS:
+                        self._say_drops()
+                self._say_drops()  # now that there is room for it
                 if self._file is not None:
                     self._file.roll_over()
                     if self._is_reopening:
@@ -196,43 +238,76 @@ class LogWriter:
                 self._complain(f"cannot write {self._file.path if self._file else 'the log'}: {error}; the lines wait, up to a bound")
                 return False
             finally:
+                self._queue.writer = before
                 self._is_writing = False
                 self._cycles += 1
             return True
+        finally:
+            self._writing.release()
 
     def _write(self, batch: list[bytes]) -> None:
-        lines = list(batch)
+        """Write lines of the application."""
+        waiting = len(batch)
         try:
-            if self._file is None:
-                batch.clear()
-            else:
-                self._file.write(batch)  # and takes from the list what is in the file
+            self._output(batch)
         finally:
-            self._queue.put_back(batch)
-            del lines[len(lines) - len(batch) :]
-            self._written += len(lines)
+            self._written += waiting - len(batch)
+            self._queue.settle()
+
+    def _say_drops(self) -> None:
+        if not self._notice and (facts := self._queue.take_unsaid()):
+            self._said_drops_at = time.monotonic()
+            message = f"{facts['dropped']} lines were dropped: the queue was full"
+            self._notice.append(self._schema.notice("log-drop", message, facts))
+        if self._notice:
+            self._output(self._notice)
+
+    def _output(self, batch: list[bytes]) -> None:
+        """Write lines to where they go, and take from the list what is in the file (or, with no file, on the console)."""
+        lines = list(batch) if self._console is not None else []
+        try:
+            if self._file is not None:
+                self._file.write(batch)
+        finally:
+            if self._file is not None:
+                del lines[len(lines) - len(batch) :]
             if self._console is not None and lines:
                 with contextlib.suppress(Exception):  # nobody reads it any more, or it is no real stream
                     self._console.write(b"".join(lines))
+            if self._file is None:
+                batch.clear()
 
-    def _finish(self, *, is_written: bool) -> None:
-        with self._writing:
+    def _finish(self, *, is_written: bool, timeout: float = -1) -> None:
+        if not self._writing.acquire(timeout=timeout if timeout == -1 else max(timeout, 0)):
+            return
+        try:
             file = self._file
             if file is None or self._is_writing:
                 return
             # Not after lines that could not be written: it says that there are no more.
             if file.is_open and is_written:
-                facts = {"lines": self._written, "dropped": self._queue.dropped}
+                self._closing_id = self._closing_id or self._schema.resource.event_id()  # one that could not be written is not missing
+                facts = {"lines": self._written, **self._queue.totals()}
+                line = self._schema.encode_notice(self._closing_id, "log-close", "the log of this process ends here", facts)
                 with contextlib.suppress(OSError):
-                    file.write([self._schema.notice("log-close", "the log of this process ends here", facts)])
+                    file.write([line])
+                    self._closing_id = None
             file.close()
+        finally:
+            self._writing.release()
+
+    def _say_last(self, what: str, *, is_last: bool) -> None:
+        """Say what is not written, whatever was said in the last minute; at the end of the process once."""
+        if not (is_last and self._has_said_last):
+            self._has_said_last = is_last
+            self._warned_at = -_WARN_SECONDS
+            self._complain(what)
 
     def _complain(self, what: str) -> None:
         now = time.monotonic()
         if now - self._warned_at >= _WARN_SECONDS:
             self._warned_at = now
-            with contextlib.suppress(Exception):  # stderr may be closed; there is nowhere else to say it
-                print(f"trackline: {what}", file=sys.stderr)  # noqa: T201
+            say(what)
 
 
 _writers: weakref.WeakSet[LogWriter] = weakref.WeakSet()
