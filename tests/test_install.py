@@ -10,20 +10,23 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware as ContribMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 from starlette.background import BackgroundTasks
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
 from starlette.routing import Route
 
 import trackline
-from trackline import get_tracking_id
+from trackline import TRACKING_ID, get_tracking_id
 from trackline.context import current_span_ids
 from trackline.identity import derive_trace_id
 from trackline.otel.id_generator import TrackingIdGenerator
@@ -101,6 +104,12 @@ def contrib_after_with_debug(provider):
     app = make_app(debug=True)
     trackline.install(app)
     FastAPIInstrumentor.instrument_app(app, tracer_provider=provider)
+    return app
+
+
+def make_plain(provider):
+    app = make_app()
+    trackline.install(app)
     return app
 
 
@@ -192,6 +201,92 @@ async def test_what_is_answered_outside_of_starlettes_tracer_has_an_id_too(sent,
     assert len(response.headers["X-Request-ID"]) == (3 if sent else 32)
     assert get_tracking_id() is None
     assert "X-Request-ID" not in untouched.headers
+
+
+@pytest.mark.parametrize("setup", [make_plain, native, starlettes])
+async def test_a_servers_error_layer_that_somebody_has_wrapped_runs(setup, spans, client_of, monkeypatch):
+    original, entered = ServerErrorMiddleware.__call__, []
+
+    async def wrapped(self, scope, receive, send):
+        entered.append(scope["path"])
+        await original(self, scope, receive, send)
+
+    monkeypatch.setattr(ServerErrorMiddleware, "__call__", wrapped)
+    async with client_of(setup(spans[1])) as client:
+        response = await client.get("/boom", headers={"X-Request-ID": "abc"})
+
+    assert entered == ["/boom"]
+    assert response.status_code == 500
+    assert response.headers.get_list("X-Request-ID") == ["abc"]
+
+
+@pytest.mark.parametrize("setup", [make_plain, native, starlettes])
+async def test_a_handler_of_errors_is_called_where_the_answer_has_begun_and_may_raise(setup, spans, client_of):
+    app = setup(spans[1])
+    called = []
+
+    @app.get("/breaks")
+    async def breaks():
+        async def body():
+            yield b"a"
+            raise LookupError("late")
+
+        return StreamingResponse(body())
+
+    @app.exception_handler(Exception)
+    async def handle(request, error):
+        called.append((get_tracking_id(), repr(error)))
+        raise ArithmeticError("the handler's own")
+
+    TRACKING_ID.set("outer")
+    async with client_of(app, raise_app_exceptions=True) as client:
+        for path in ("/breaks", "/boom"):
+            with pytest.raises(ArithmeticError):
+                await client.get(path, headers={"X-Request-ID": "abc"})
+
+    assert called == [("abc", "LookupError('late')"), ("abc", "RuntimeError('boom')")]
+    assert get_tracking_id() == "outer"
+
+
+@pytest.mark.parametrize("setup", [native, starlettes])
+async def test_a_span_whose_trace_id_looks_like_a_uuid_keeps_its_trace(setup, client_of):
+    class UUIDs(RandomIdGenerator):
+        def generate_trace_id(self):
+            return int("0af7651916cd43dd8448eb211c80319c", 16)
+
+    app = setup(TracerProvider(id_generator=UUIDs()))
+    async with client_of(app, raise_app_exceptions=True) as client:
+        with pytest.raises(RuntimeError):
+            await client.get("/boom")
+
+    assert get_tracking_id() == current_span_ids()[0] == "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.mark.parametrize(
+    ("outside", "expected"),
+    [((), "opentelemetry.instrumentation.asgi"), ((OpenTelemetryMiddleware,), "starlette")],
+)
+async def test_fastapis_telemetry_still_sees_contribs_middleware_that_was_added_by_hand(outside, expected, spans, client_of):
+    exporter, provider = spans
+    app = make_app(telemetry={"tracer_provider": provider})
+    for middleware in (ContribMiddleware, *outside):
+        app.add_middleware(middleware, tracer_provider=provider)
+    trackline.install(app)
+    async with client_of(app) as client:
+        await client.get("/ok")
+
+    servers = [span for span in exporter.get_finished_spans() if span.kind is SpanKind.SERVER]
+    assert [span.instrumentation_scope.name for span in servers] == [expected]
+
+
+async def test_an_error_of_ours_inside_of_starlettes_tracer_does_not_fail_the_request(spans, client_of, monkeypatch, caplog):
+    monkeypatch.setattr("trackline.request.RequestReader.decide", lambda *_: 1 / 0)
+    async with client_of(starlettes(spans[1])) as client:
+        response = await client.get("/ok", headers={"X-Request-ID": "abc"})
+
+    assert response.status_code == 200
+    assert "X-Request-ID" not in response.headers
+    assert "untracked" in caplog.messages[0]
 
 
 async def test_starlettes_root_has_the_derived_trace_id_with_our_generator(client_of):

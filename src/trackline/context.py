@@ -42,6 +42,9 @@ class Root:
 
     __slots__ = ("is_taken", "tracking_id")
 
+    is_asked_for = False
+    """Whether there is a `TrackingIdGenerator` in this process."""
+
     def __init__(self, tracking_id: str) -> None:
         self.tracking_id = tracking_id
         self.is_taken = False

@@ -40,7 +40,7 @@ class Identity:
 
     __slots__ = ("_found", "_trace_context", "_trace_id", "tracking_id")
 
-    def __init__(self, tracking_id: str, trace_id: str | None = None, found: Headers = ()) -> None:
+    def __init__(self, tracking_id: str, trace_id: str | int | None = None, found: Headers = ()) -> None:
         self.tracking_id = tracking_id
         self._trace_id = trace_id
         self._found = found
@@ -63,9 +63,12 @@ class Identity:
     @property
     def trace_id(self) -> str:
         """The trace ID of the request."""
-        if self._trace_id is None:
-            self._trace_id = self.trace_context.trace_id if self.trace_context else derive_trace_id(self.tracking_id)
-        return self._trace_id
+        trace_id = self._trace_id
+        if trace_id is None:
+            self._trace_id = trace_id = self.trace_context.trace_id if self.trace_context else derive_trace_id(self.tracking_id)
+        elif isinstance(trace_id, int):  # as a span has it
+            self._trace_id = trace_id = f"{trace_id:032x}"
+        return trace_id
 
     def __repr__(self) -> str:
         return f"Identity(tracking_id={self.tracking_id!r}, trace_id={self.trace_id!r})"

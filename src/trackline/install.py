@@ -8,7 +8,7 @@ from trackline.config import DEFAULT_ID_HEADERS, DEFAULT_RESPONSE_HEADERS, Track
 from trackline.request import RequestReader, holds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.applications import Starlette
 
@@ -59,6 +59,7 @@ class _Installation:
 
     def __init__(self, app: Starlette) -> None:
         self.build = app.build_middleware_stack
+        self.own: Callable[[], ASGIApp] | None = None
         self.is_default = True
 
     def configure(self, track: dict[str, Any], *, openapi: bool, problem_details: bool, is_default: bool) -> None:
@@ -85,7 +86,7 @@ def _install(app: Starlette, track: dict[str, Any], *, openapi: bool, problem_de
         def build_middleware_stack() -> ASGIApp:
             return _build(app, installation)
 
-        app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+        installation.own = app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
     _document_headers(app, installation)
     if installation.settings.trusts is not None and not hasattr(type(app), _GUARDED):
         _guard(app, installation)
@@ -106,7 +107,7 @@ def _build(app: Starlette, installation: _Installation) -> ASGIApp:
         "trust": settings.trust,
         "exclude": settings.exclude,
     }
-    return enclose(installation.build(), options)
+    return enclose(installation.build(), options, is_outermost=app.build_middleware_stack is installation.own)
 
 
 def _document_headers(app: Starlette, installation: _Installation) -> None:

@@ -56,7 +56,7 @@ class TrackingMiddleware:
     ) -> None:
         settings = TrackingSettings(id_headers, response_headers, trust, exclude)
         self.app = app  # FastAPI's own telemetry looks for other instrumentation along `.app`
-        self._next = app
+        self._next = self._inner = app  # where a request goes that is not tracked, and one that is
         self._exclude = settings.exclude
         reader, answers = RequestReader(settings), ResponseHeaders(settings.response_headers)
         self._reader, self._decide, self._wanted = reader, reader.decide, reader.wanted
@@ -87,8 +87,9 @@ class TrackingMiddleware:
                         found = (*found, header)
             else:
                 headers, found = self._reader.find(scope)
-            if found or get_current():
-                tracking_id, value, identity = self._decide(scope, headers, found)
+            context = get_current()
+            if found or context:
+                tracking_id, value, identity = self._decide(scope, headers, found, context)
             else:
                 tracking_id = new_trace_id()
                 value = tracking_id.encode("ascii")
@@ -124,24 +125,26 @@ class TrackingMiddleware:
         tracking_token = TRACKING_ID.set(tracking_id)
         identity_token = None if identity is None else IDENTITY.set(identity)
         try:
-            await self._next(scope, receive, answer)
+            await self._inner(scope, receive, answer)
         except BaseException as error:
-            # The server logs the traceback after our frame is gone: the ID has to be there still. But a caller in this process who
-            # has an ID of its own gets that back, or it would go on under ours.
-            if tracking_token.old_value is not Token.MISSING and tracking_token.old_value is not None:
-                if identity_token is not None:
-                    IDENTITY.reset(identity_token)
-                TRACKING_ID.reset(tracking_token)
-            if isinstance(error, Exception):
-                if scope["type"] == "websocket":
-                    await handshake.fail()
-                elif not is_started and "app" not in scope:  # there, Starlette answers: we may be inside of its error handling
-                    await _answer_failed(answer)
-            if exchange is not None:
-                if not self.answers_errors and not is_started and isinstance(error, Exception):
-                    exchange.error = error
-                else:
-                    exchange.close(error)
+            try:
+                if isinstance(error, Exception):
+                    if kind == "websocket":
+                        await handshake.fail()
+                    else:
+                        await self._answer_failed(scope, receive, answer, error, is_started=is_started)
+            finally:
+                if exchange is not None:
+                    if not self.answers_errors and not is_started and isinstance(error, Exception):
+                        exchange.error = error
+                    else:
+                        exchange.close(error)
+                # The server logs the traceback after our frame is gone: the ID has to be there still. But a caller in this process who
+                # has an ID of its own gets that back, or it would go on under ours.
+                if tracking_token.old_value is not Token.MISSING and tracking_token.old_value is not None:
+                    if identity_token is not None:
+                        IDENTITY.reset(identity_token)
+                    TRACKING_ID.reset(tracking_token)
             raise
         if exchange is not None:
             exchange.close()
@@ -149,11 +152,20 @@ class TrackingMiddleware:
             IDENTITY.reset(identity_token)
         TRACKING_ID.reset(tracking_token)
 
-
-async def _answer_failed(answer: Send) -> None:
-    """Answer an unhandled error before the server does, which would leave out the header. Starlette does this by itself."""
-    body = b"Internal Server Error"
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
-    with contextlib.suppress(Exception):  # the client may be gone; the application's own error is what counts
-        await answer({"type": "http.response.start", "status": 500, "headers": headers})
-        await answer({"type": "http.response.body", "body": body})
+    async def _answer_failed(
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: Send,
+        error: Exception,
+        *,
+        is_started: bool,
+    ) -> None:
+        """Answer an unhandled error before the server does, which would leave out the header."""
+        if is_started or "app" in scope:  # there, Starlette answers: we may be inside of its error handling
+            return
+        body = b"Internal Server Error"
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+        with contextlib.suppress(Exception):  # the client may be gone; the application's own error is what counts
+            await answer({"type": "http.response.start", "status": 500, "headers": headers})
+            await answer({"type": "http.response.body", "body": body})

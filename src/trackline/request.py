@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import INVALID_SPAN, SpanContext, TraceFlags, get_current_span
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import INVALID_SPAN, SpanContext, TraceFlags, set_span_in_context
 
 from trackline.generate import new_trace_id
 from trackline.identity import TRACE_HEADERS, Identity, claim, identify, is_usable
@@ -25,6 +26,10 @@ CALLER_KEY = "trackline.caller"
 """Where in the scope the headers are that a caller sent who is not trusted."""
 
 REQUEST_ID = b"x-request-id"
+_ID_ATTRIBUTE = "tracking_id"
+_HEADER_ATTRIBUTE = "http.request.header.x-request-id"
+# What get_current_span looks up, without its check of the type against an abstract class, which takes longer than all the rest.
+_SPAN_KEY = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 _log = logging.getLogger("trackline")
 
 
@@ -38,27 +43,42 @@ class RequestReader:
         self._other_id_headers = frozenset(self._id_headers) - {REQUEST_ID}
         self.wanted = frozenset((*self._id_headers, *TRACE_HEADERS, REQUEST_ID))
 
-    def decide(self, scope: Scope, headers: list[Header], found: Found) -> tuple[str, bytes, Identity | None]:
+    def decide(
+        self,
+        scope: Scope,
+        headers: list[Header],
+        found: Found,
+        context: Context,
+    ) -> tuple[str, bytes, Identity | None]:
         """
         Decide tracking ID (as text and as a header's value) and identity of a request; the application sees one X-Request-ID, that ID.
 
-        ``headers`` are those of the scope, ``found`` those among them that matter (`wanted`). No identity (None) where the tracking ID
-        says it all: it is a new trace ID. Gives the scope a new list of headers; the scope itself is not copied, because what is
-        outside of us reads from it what the router has put there (the route of a span).
+        ``headers`` are those of the scope, ``found`` those among them that matter (`wanted`), ``context`` is OTel's. No identity (None)
+        where the tracking ID says it all: it is a new trace ID, or the span's. Gives the scope a new list of headers; the scope itself
+        is not copied, because what is outside of us reads from it what the router has put there (the route of a span).
         """
-        span = get_current_span()
-        trace_id = None
-        if span is not INVALID_SPAN and (context := span.get_span_context()).is_valid:
-            trace_id = "%032x" % context.trace_id  # noqa: UP031  (half of what format_trace_id takes)
+        span: Span = context.get(_SPAN_KEY, INVALID_SPAN)  # type: ignore[assignment]
+        span_context = span.get_span_context()
+        number = span_context.trace_id if span_context.is_valid else None
         claimed = None
         if self._trusts is not None and (found or CALLER_KEY in scope):
             headers, found, claimed = self._distrust(scope, headers, found)
 
+        if found and self._is_plain:
+            sent = None
+            for name, value in found:
+                if name == REQUEST_ID:
+                    sent = value if sent is None else b""
+            if sent and is_usable(sent):  # the one X-Request-ID: the request is already as the application shall see it
+                tracking_id = sent.decode("ascii")
+                if number is not None and span.is_recording():
+                    span.set_attribute(_ID_ATTRIBUTE, tracking_id)
+                    span.set_attribute(_HEADER_ATTRIBUTE, [tracking_id])
+                return tracking_id, sent, Identity(tracking_id, number, found)
+
         identity: Identity | None
-        if found and self._is_plain and (sent := _only_request_id(found)) is not None:
-            tracking_id, value = sent.decode("ascii"), sent
-            identity = Identity(tracking_id, trace_id, found)
-        elif found:
+        trace_id = None if number is None else "%032x" % number  # noqa: UP031  (half of what format_trace_id takes)
+        if found:
             identity = identify(found, self._id_headers, trace_id)
             tracking_id, value = identity.tracking_id, identity.tracking_id.encode("ascii")
             self._write_back(scope, headers, found, value)
@@ -66,23 +86,30 @@ class RequestReader:
             # Where the span outside of us has joined the trace of a caller who is not trusted, that ID is still the caller's.
             is_theirs = claimed is not None and claimed.trace_id == trace_id
             tracking_id = new_trace_id() if trace_id is None or is_theirs else trace_id
-            identity = None if trace_id is None else Identity(tracking_id, trace_id)
+            # One trace ID in eight looks like a UUID: as a tracking ID alone it would stand for another trace (see `is_trace_id`).
+            is_enough = tracking_id is trace_id and not (trace_id[16] in "89ab" and trace_id[12] in "12345678")
+            identity = None if trace_id is None or is_enough else Identity(tracking_id, trace_id)
             value = tracking_id.encode("ascii")
             scope["headers"] = [*headers, (REQUEST_ID, value)]
-        if trace_id is not None and span.is_recording():
+        if number is not None and span.is_recording():
             _describe(span, tracking_id, claimed, found)
         return tracking_id, value, identity
 
     def identify(self, scope: Scope) -> tuple[str, bytes, Identity | None]:
         """Find what matters in a scope, and `decide`."""
-        return self.decide(scope, *self.find(scope))
+        return self.decide(scope, *self.find(scope), get_current())
 
     def find(self, scope: Scope) -> tuple[list[Header], Found]:
         """Give the headers of a scope, as a list that is the scope's own from now on, and those among them that matter."""
         headers: list[Header] = scope.get("headers") or []
         if type(headers) is not list:
             headers = scope["headers"] = list(headers)  # ASGI allows any iterable, also one that can be read only once
-        return headers, tuple(header for header in headers if header[0] in self.wanted)
+        wanted = self.wanted
+        found: Found = ()
+        for header in headers:
+            if header[0] in wanted:
+                found = (*found, header)
+        return headers, found
 
     def claim(self, found: Found) -> Identity | None:
         """Give the identity that a caller claims, trusted or not, or None."""
@@ -118,17 +145,6 @@ class RequestReader:
         scope["headers"] = [header for header in headers if header[0] not in self.wanted]
 
 
-def _only_request_id(found: Found) -> bytes | None:
-    """Give the value of the one X-Request-ID, if it is usable: then the request is already as the application shall see it."""
-    sent = None
-    for name, value in found:
-        if name == REQUEST_ID:
-            if sent is not None:
-                return None
-            sent = value
-    return sent if sent is not None and is_usable(sent) else None
-
-
 def holds(question: Callable[[Scope], bool], scope: Scope, *, otherwise: bool) -> bool:
     """Ask a callable of the user's about a scope; one that raises is said in the log and does not fail the request."""
     try:
@@ -140,10 +156,10 @@ def holds(question: Callable[[Scope], bool], scope: Scope, *, otherwise: bool) -
 
 def _describe(span: Span, tracking_id: str, claimed: Identity | None, found: Found) -> None:
     """Put the tracking ID on the server span, which records; what a caller claimed who is not trusted becomes a link."""
-    span.set_attribute("tracking_id", tracking_id)
+    span.set_attribute(_ID_ATTRIBUTE, tracking_id)
     sent = [value.decode("ascii") for name, value in found if name == REQUEST_ID and is_usable(value)]
     if sent:
-        span.set_attribute("http.request.header.x-request-id", sent)
+        span.set_attribute(_HEADER_ATTRIBUTE, sent)
     if claimed is None:
         return
     came = claimed.trace_context

@@ -64,6 +64,11 @@ def place(extras: Iterable[tuple[str, Any]], taken: Mapping[str, Any]) -> tuple[
     return fields, labels
 
 
+def is_alias(name: str) -> bool:
+    """Say whether a name is an alias of ``tracking_id`` in Elasticsearch, to which nothing can be written."""
+    return name in _ALIASES
+
+
 def takes(kind: str, value: Any) -> bool:
     """Say whether an ECS field of this kind takes this value without a mapping conflict; a list of such values is one (ECS, arrays)."""
     if type(value) in (list, tuple):

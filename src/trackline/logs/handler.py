@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from trackline._version import __version__
 from trackline.context import get_tracking_id
 from trackline.logs.console import Console
+from trackline.logs.direct import DirectLines
 from trackline.logs.files import LogFile
 from trackline.logs.queue import LineQueue
 from trackline.logs.resource import Resource
-from trackline.logs.schema import SCHEMAS
+from trackline.logs.schema import SCHEMAS, EcsSchema
 from trackline.logs.writer import LogWriter
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class LineHandler(logging.Handler):
     def __init__(self, schema: Schema, queue: LineQueue, writer: LogWriter, level: int = logging.NOTSET) -> None:
         super().__init__(level)
         self._schema, self._queue, self.writer = schema, queue, writer
+        self.direct = DirectLines(schema, queue) if type(schema) is EcsSchema and DirectLines.suits(schema) else None
 
     def createLock(self) -> None:  # noqa: N802  (logging's name)
         """Have none: everything behind this is safe without."""

@@ -23,11 +23,11 @@ class Resource:
     def _renew(self) -> None:
         self.pid = os.getpid()
         self.nonce = os.urandom(6).hex()
-        self._count = count(1)
+        self.next_number = count(1).__next__
 
     def event_id(self) -> str:
         """Give the ID of the next line: the process's nonce and its count, without gaps, from 1. Who takes one must use it."""
-        return f"{self.nonce}-{next(self._count)}"
+        return f"{self.nonce}-{self.next_number()}"
 
 
 _resources: weakref.WeakSet[Resource] = weakref.WeakSet()

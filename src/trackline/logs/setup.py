@@ -12,6 +12,7 @@ from trackline.logs.access_log import AccessLog
 from trackline.logs.exit import flush_at_exit
 from trackline.logs.handler import LineHandler, TrackingIDFilter, make_directory, make_handler
 from trackline.logs.hangup import take_hangup, unwatch_hangup, watch_hangup
+from trackline.logs.loggers import give_back_loggers, take_loggers
 from trackline.logs.servers import ServerLoggers, put_back, streams_of
 from trackline.startup import on_startup
 
@@ -41,6 +42,7 @@ class Logging:
         root.addHandler(self._handler)
         root.setLevel(self.settings.level)
         self._servers.take()
+        take_loggers()
         if self._access is not None:
             listen(self._access)
         on_startup(_take_servers)
@@ -69,6 +71,7 @@ class Logging:
             root.setLevel(level)
             if self._access is not None:
                 stop_listening(self._access)
+            give_back_loggers()
             self._servers.restore()
             unwatch_hangup()
             self._root_before = None

@@ -29,6 +29,7 @@ def stamp_records() -> Callable[[], None]:
             vars(record).setdefault("tracking_id", get_tracking_id())
         return record
 
+    makeRecord.stamps = original  # type: ignore[attr-defined]
     logging.Logger.makeRecord = makeRecord  # type: ignore[method-assign]
 
     def undo() -> None:
@@ -38,3 +39,8 @@ def stamp_records() -> Callable[[], None]:
             logging.Logger.makeRecord = original  # type: ignore[method-assign]
 
     return undo
+
+
+def is_stamp_of(make_record: Callable[..., logging.LogRecord], original: Callable[..., logging.LogRecord]) -> bool:
+    """Say whether a ``makeRecord`` does nothing that another does not, but for what `stamp_records` does."""
+    return getattr(make_record, "stamps", None) is original

@@ -19,6 +19,9 @@ class TrackingIdGenerator(RandomIdGenerator):
     root span of a request gets the derived ID. Safe in any thread.
     """
 
+    def __init__(self) -> None:
+        Root.is_asked_for = True
+
     def generate_trace_id(self) -> int:
         """Give a trace ID, 128 bits, never zero."""
         root = get_value(ROOT_KEY)
