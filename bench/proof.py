@@ -108,8 +108,10 @@ def ask(port: int, lines: int) -> bool:
 
 
 def contents(logs: Path):
-    """Give what is in the files, whole, one after the other."""
+    """Give what is in the files, whole, one after the other; not what was being compressed when its process ended."""
     for path in logs.iterdir():
+        if path.name.startswith(".") or (path.suffix in {".gz", ".zst"} and path.with_suffix("").exists()):
+            continue
         with path.open("rb") as file:
             reader = decompressed(file, file.peek(1024)[:1024])
             yield b"".join(iter(lambda: reader.read1(1 << 20), b""))
