@@ -33,7 +33,7 @@ texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map
         ("GET /pay?order=7&token=abc&a=1 HTTP/1.1", "GET /pay?order=7&token=[redacted]&a=1 HTTP/1.1"),
         ("token = abc", "token = [redacted]"),
         ("authorization=Bearer abc def", "authorization=[redacted] def"),
-        ("access%5Ftoken=abc", "access%5Ftoken=[redacted]"),
+        ("%70assword=abc", "%70assword=[redacted]"),
         ("user[password]=abc", "user[password]=[redacted]"),
         ("User(name='pat', password='it is, so', age=3)", "User(name='pat', password='[redacted]', age=3)"),
         ("User(password=hunter2)", "User(password=[redacted])"),

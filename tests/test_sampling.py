@@ -3,6 +3,13 @@
 import pytest
 
 from trackline import RateLimit, Sampling
+from trackline.sampling import sampling_of
+
+
+def test_setting_from_a_configuration_file_is_a_mapping():
+    assert sampling_of("sampling", {"first": 5, "per": 2}, Sampling) == Sampling(5, per=2)
+    with pytest.raises(ValueError, match=r"rate_limit={}: .*missing 1 required positional argument: 'lines'"):
+        sampling_of("rate_limit", {}, RateLimit)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trackline.redaction import Redaction, redaction_of
-from trackline.sampling import RateLimit, Sampling
+from trackline.sampling import RateLimit, Sampling, sampling_of
 
 Scope = Mapping[str, Any]
 Trust = Literal["all", "none"] | Sequence[str] | Callable[[Scope], bool]
@@ -191,9 +191,8 @@ class LogSettings:
         self._check_files()
         object.__setattr__(self, "access_exclude", check_access_exclude(self.access_exclude))
         object.__setattr__(self, "redaction", redaction_of(self.redact))
-        for option, kind in (("sampling", Sampling), ("rate_limit", RateLimit)):
-            if not isinstance(getattr(self, option), kind | None):
-                raise ValueError(f"{option}={getattr(self, option)!r}: expected None or a trackline.{kind.__name__}")
+        object.__setattr__(self, "sampling", sampling_of("sampling", self.sampling, Sampling))
+        object.__setattr__(self, "rate_limit", sampling_of("rate_limit", self.rate_limit, RateLimit))
 
     def _check_files(self) -> None:
         rotation_seconds(self.rotate)

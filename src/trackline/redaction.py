@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -175,6 +175,11 @@ def redaction_of(redact: object) -> Redaction | None:
     """Give what the option ``redact`` means, None for nothing. Raises ValueError where it is none of what is allowed."""
     if isinstance(redact, Redaction):
         return redact
+    if isinstance(redact, Mapping):  # of a configuration file
+        try:
+            return Redaction(**redact)
+        except TypeError as error:
+            raise ValueError(f"redact={redact!r}: {error}") from None
     if type(redact) is bool:
         return DEFAULT_REDACTION if redact else None
     raise ValueError(f"redact={redact!r}: expected True, False or a trackline.Redaction")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +46,18 @@ class RateLimit:
         _check(self, ("lines",))
         if self.by not in ("message", "logger"):
             raise ValueError(f"by={self.by!r}: expected 'message' or 'logger'")
+
+
+def sampling_of(option: str, value: object, kind: type[Sampling | RateLimit]) -> Any:
+    """Give the value of an option, of a kind, or made of a mapping as in a configuration file. Raises ValueError for any other."""
+    if value is None or isinstance(value, kind):
+        return value
+    if isinstance(value, Mapping):
+        try:
+            return kind(**value)
+        except TypeError as error:
+            raise ValueError(f"{option}={value!r}: {error}") from None
+    raise ValueError(f"{option}={value!r}: expected None or a trackline.{kind.__name__}")
 
 
 def _check(given: Any, counts: tuple[str, ...]) -> None:

@@ -23,7 +23,8 @@ LONG = 200_000
 
 
 class Headers(collections.UserDict):
-    pass
+    def __repr__(self):
+        return f"Headers(raw={list(self.items())})"
 
 
 class User:

@@ -11,6 +11,16 @@ from trackline import RateLimit, Sampling, SamplingFilter
 from trackline.logs import sampling as module
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_said_in_the_next_test():
+    yield
+    for one in list(module._filters):
+        thread = one._thread
+        one.close()
+        if thread is not None:
+            thread.join()
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """Give a function that lets seconds pass."""
@@ -162,9 +172,8 @@ def test_what_is_remembered_is_bounded_and_nothing_is_lost_of_the_count(logger, 
     assert len(one._unsaid) <= 4097
     assert max(len(key[2]) for key in one._windows) <= 256
     one.close()
-    [(suppressed, most)] = said()
-    assert suppressed == one.suppressed == 20_000
-    assert len(most) == 10
+    assert sum(suppressed for suppressed, _ in said()) == one.suppressed == 20_000
+    assert all(len(most) == 10 for _, most in said())
 
 
 def test_many_threads_at_once_keep_the_count(logger):
@@ -237,7 +246,7 @@ def test_at_exit_the_log_says_what_was_left_out(tmp_path):
 
     assert (done.returncode, done.err) == (0, "")
     lines = read(tmp_path / "orders.log")
-    assert [action(line) for line in lines[-2:]] == ["log-sample", "log-close"]
+    assert [action(line) for line in lines if action(line)] == ["log-open", "log-sample", "log-close"]
     assert lines[-2]["labels"] == {"suppressed": 195, "suppressed_most": ["195 root INFO paid %d"]}
 
 

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 import trackline
+from trackline import RateLimit, Redaction, Sampling
 from trackline.environment import CLIENTS, INSTALL, LOGGING, VARIABLES, from_env
 from trackline.otel.instrumentor import TracklineInstrumentor
 
@@ -178,6 +179,11 @@ def test_nothing_set_gives_no_option(of):
         ("TRACKLINE_OPENAPI", "off", INSTALL, {"openapi": False}),
         ("TRACKLINE_LOGS", "1", LOGGING, {"enabled": True}),
         ("TRACKLINE_LOG_RETENTION_DAYS", "30", LOGGING, {"retention_days": 30}),
+        ("TRACKLINE_LOG_REDACT", "off", LOGGING, {"redact": False}),
+        ("TRACKLINE_LOG_REDACT", "iban, tax_no", LOGGING, {"redact": Redaction(keys=["iban", "tax_no"])}),
+        ("TRACKLINE_LOG_TRACEBACK_FRAMES", "20", LOGGING, {"traceback_frames": 20}),
+        ("TRACKLINE_LOG_SAMPLING", "10, 100, 0.5", LOGGING, {"sampling": Sampling(10, 100, 0.5)}),
+        ("TRACKLINE_LOG_RATE_LIMIT", "10, 1, logger", LOGGING, {"rate_limit": RateLimit(10, by="logger")}),
         ("TRACKLINE_TARGETS", "*.example.com", CLIENTS, {"targets": ["*.example.com"]}),
     ],
 )
@@ -191,7 +197,15 @@ def test_excluded_paths_are_patterns():
     assert [exclude({"path": path}) for path in ("/health", "/static/a", "/healthy", "/")] == [True, True, False, False]
 
 
-@pytest.mark.parametrize(("variable", "of"), [("TRACKLINE_OPENAPI", INSTALL), ("TRACKLINE_LOG_RETENTION_DAYS", LOGGING)])
+@pytest.mark.parametrize(
+    ("variable", "of"),
+    [
+        ("TRACKLINE_OPENAPI", INSTALL),
+        ("TRACKLINE_LOG_RETENTION_DAYS", LOGGING),
+        ("TRACKLINE_LOG_SAMPLING", LOGGING),
+        ("TRACKLINE_LOG_RATE_LIMIT", LOGGING),
+    ],
+)
 def test_wrong_text_says_variable_text_and_what_is_allowed(variable, of):
     with pytest.raises(ValueError, match=rf"{variable}='perhaps': expected "):
         from_env(of, {variable: "perhaps"})
