@@ -8,6 +8,7 @@ from trackline.context import TRACKING_ID, carry, get_tracking_id, use_tracking_
 from trackline.install import install
 from trackline.logs.dictconfig import dict_config, log_handler
 from trackline.logs.handler import JSONFormatter, TrackingIDFilter
+from trackline.logs.levels import set_level
 from trackline.logs.sampling import SamplingFilter
 from trackline.logs.setup import close_log_queue, setup_logger, setup_logging
 from trackline.middleware import TrackingMiddleware
@@ -17,11 +18,14 @@ from trackline.sampling import RateLimit, Sampling
 if TYPE_CHECKING:
     import logging
 
+    from trackline.level_endpoint import LevelEndpoint
+
     logger: logging.Logger
 
 __all__ = [
     "TRACKING_ID",
     "JSONFormatter",
+    "LevelEndpoint",
     "RateLimit",
     "Redaction",
     "Sampling",
@@ -38,6 +42,7 @@ __all__ = [
     "install",
     "log_handler",
     "logger",
+    "set_level",
     "setup_logger",
     "setup_logging",
     "use_tracking_id",
@@ -49,4 +54,8 @@ def __getattr__(name: str) -> object:
         from trackline.logs.setup import lazy_logger
 
         return lazy_logger()
+    if name == "LevelEndpoint":
+        from trackline.level_endpoint import LevelEndpoint
+
+        return LevelEndpoint
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

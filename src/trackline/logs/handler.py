@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING
 from trackline._version import __version__
 from trackline.context import get_tracking_id
 from trackline.logs.console import Console
+from trackline.logs.contents import Contents
 from trackline.logs.direct import DirectLines
 from trackline.logs.files import LogFile
+from trackline.logs.own import schema_of
 from trackline.logs.queue import LineQueue
 from trackline.logs.resource import Resource
+from trackline.logs.sampling import SamplingFilter
 from trackline.logs.schema import SCHEMAS, EcsSchema
+from trackline.logs.tracebacks import Tracebacks
 from trackline.logs.writer import LogWriter
+from trackline.redaction import redaction_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from trackline.config import LogSettings
     from trackline.logs.schema import Schema
+    from trackline.redaction import Redaction
 
 _OPENING_WIDTH = 1100  # bytes; shippers tell files apart by their first 1,000, and do not read shorter ones
 
@@ -87,24 +93,32 @@ class JSONFormatter(logging.Formatter):
     """
     Formats a record as a line of one of the schemas, without its newline, for handlers of others.
 
-    ``JSONFormatter()`` gives the origin's format, `flat`. Raises ValueError for a schema that there is not.
+    ``JSONFormatter()`` gives the origin's format, `flat`; ``redact`` is that of `setup_logging`. Raises ValueError for a schema that
+    there is not.
     """
 
-    def __init__(self, schema: str = "flat", service_name: str = "app") -> None:
+    def __init__(self, schema: str = "flat", service_name: str = "app", *, redact: bool | Redaction = True) -> None:
         super().__init__()
         if schema not in SCHEMAS:
             raise ValueError(f"schema={schema!r}: expected one of {', '.join(map(repr, SCHEMAS))}")
-        self._schema = SCHEMAS[schema](Resource(service_name, {}))
+        self._schema = SCHEMAS[schema](Resource(service_name, {}), Contents(redaction_of(redact)))
 
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         return self._schema.line(record).decode("utf-8").removesuffix("\n")
 
 
+def make_schema(settings: LogSettings) -> Schema:
+    """Give what makes the lines."""
+    resource = Resource(settings.service_name, dict(settings.resource))
+    contents = Contents(settings.redaction, Tracebacks(settings.traceback_frames, settings.traceback_bytes))
+    return schema_of(settings.schema, resource, contents)
+
+
 def make_handler(settings: LogSettings) -> LineHandler:
     """Put the pieces together: schema, queue, file, console, writer. Opens nothing before the first line."""
-    resource = Resource(settings.service_name, dict(settings.resource))
-    schema = SCHEMAS[settings.schema](resource)
+    schema = make_schema(settings)
+    resource = schema.resource
     file_numbers: defaultdict[str, count[int]] = defaultdict(lambda: count(1))  # a forked child has a nonce, and a count, of its own
 
     def opening(path: Path) -> bytes:
@@ -113,7 +127,7 @@ def make_handler(settings: LogSettings) -> LineHandler:
             "service": settings.service_name,
             "pid": resource.pid,
             "nonce": resource.nonce,
-            "schema": settings.schema,
+            "schema": schema.name,
             "trackline": __version__,
             "python": sys.version.split()[0],
             "file": path.name,
@@ -123,8 +137,12 @@ def make_handler(settings: LogSettings) -> LineHandler:
 
     queue = LineQueue(settings.max_queue_lines, settings.max_queue_bytes, settings.queue_policy, settings.queue_timeout)
     file = LogFile(settings, opening) if settings.file else None
-    writer = LogWriter(queue, schema, file, Console() if settings.console else None)
-    return LineHandler(schema, queue, writer)
+    writer = LogWriter(queue, schema, file, Console(str(settings.console)) if settings.console else None)
+    handler = LineHandler(schema, queue, writer)
+    for sampling in (settings.sampling, settings.rate_limit):
+        if sampling is not None:
+            handler.addFilter(SamplingFilter(sampling))
+    return handler
 
 
 def make_directory(settings: LogSettings) -> None:

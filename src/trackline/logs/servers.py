@@ -39,10 +39,12 @@ class ServerLoggers:
     Takes the servers' loggers over: no handlers of their own that write to a stream, up to the root logger. `restore` undoes it.
 
     A server may configure its logging after us: uvicorn.run() after the import of the module, a gunicorn worker after its fork,
-    hypercorn at its first line. So each of these loggers has a filter which looks again before its record goes anywhere.
+    hypercorn at its first line. So each of these loggers has a filter which looks again before its record goes anywhere. They are left
+    alone for as long as the handler is not the root logger's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, handler: logging.Handler) -> None:
+        self._handler = handler
         self._before: dict[str, _Before] = {}
         self._filters: list[tuple[logging.Logger, Callable[[logging.LogRecord], bool]]] = []
         self._access = ServerAccess()
@@ -70,7 +72,7 @@ class ServerLoggers:
 
     def _take(self, logger: logging.Logger) -> None:
         streams = streams_of(logger)
-        if logger.propagate and not streams:
+        if (logger.propagate and not streams) or self._handler not in logging.getLogger().handlers:
             return
         self._before[logger.name] = _Before(list(logger.handlers), streams, logger.propagate)
         for handler in streams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +13,11 @@ from trackline.logs.access_log import AccessLog
 from trackline.logs.exit import flush_at_exit
 from trackline.logs.handler import LineHandler, TrackingIDFilter, make_directory, make_handler
 from trackline.logs.hangup import take_hangup, unwatch_hangup, watch_hangup
+from trackline.logs.hooks import Hooks
+from trackline.logs.levels import check_signals, go_back, watch_signals
 from trackline.logs.loggers import give_back_loggers, take_loggers
+from trackline.logs.metrics import register_metrics
+from trackline.logs.sampling import sampling_of
 from trackline.logs.servers import ServerLoggers, put_back, streams_of
 from trackline.startup import on_startup
 
@@ -20,7 +25,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from trackline.config import LineSchema
     from trackline.logs.writer import LogStats
+    from trackline.redaction import Redaction
+    from trackline.sampling import RateLimit, Sampling
 
 
 class Logging:
@@ -29,11 +37,17 @@ class Logging:
     def __init__(self, settings: LogSettings) -> None:
         self.settings = settings
         self._handler = make_handler(settings)
-        self._servers = ServerLoggers()
+        self._servers = ServerLoggers(self._handler)
         self._access = AccessLog(settings.access_exclude, otel=settings.schema == "otel") if settings.access_log else None
+        self._hooks = Hooks(settings, self.flush)
         self._root_before: tuple[list[logging.Handler], list[logging.Handler], int] | None = None
+        self._stop_signals: Callable[[], None] | None = None
+        self._is_installed = False
 
     def _install(self) -> None:
+        if self.settings.level_signals:
+            self._stop_signals = watch_signals()
+        self._is_installed = True
         root = logging.getLogger()
         streams = streams_of(root)  # basicConfig's: the same lines again, without the ID
         self._root_before = list(root.handlers), streams, root.level
@@ -45,8 +59,31 @@ class Logging:
         take_loggers()
         if self._access is not None:
             listen(self._access)
+        if self.settings.capture:
+            self._hooks.install()
         on_startup(_take_servers)
         watch_hangup()
+        register_metrics(_current_stats)
+
+    def leave_root(self) -> LineHandler:
+        """Put the root logger back as it was, and give the handler: who configures logging puts it where it is to be."""
+        self._restore_root()
+        self._servers.restore()
+        self._servers.take()
+        return self._handler
+
+    def _restore_root(self) -> None:
+        if self._root_before is not None:
+            root = logging.getLogger()
+            root.removeHandler(self._handler)
+            before, removed, level = self._root_before
+            put_back(root, before, removed)
+            root.setLevel(level)
+            self._root_before = None
+
+    def _server_started(self) -> None:
+        self._servers.take()
+        self._hooks.take_loops()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Have everything written that was logged before, within a number of seconds; says whether it was."""
@@ -54,7 +91,7 @@ class Logging:
 
     def stats(self) -> LogStats:
         """Give what was written, dropped, and what waits, in this process."""
-        return self._handler.writer.stats()
+        return replace(self._handler.writer.stats(), suppressed=sum(one.suppressed for one in sampling_of(self._handler)))
 
     def close(self, timeout: float = 5.0) -> int:
         """
@@ -63,18 +100,23 @@ class Logging:
         Safe to call twice.
         """
         global _process  # noqa: PLW0603  (a process has one root logger)
-        if self._root_before is not None:
-            root = logging.getLogger()
-            root.removeHandler(self._handler)
-            before, removed, level = self._root_before
-            put_back(root, before, removed)
-            root.setLevel(level)
+        for one in sampling_of(self._handler):
+            one.close()
+        if self._is_installed:
+            self._is_installed = False
+            go_back()
+            if self._stop_signals is not None:
+                self._stop_signals()
+            self._restore_root()
+            for logger in (logging.getLogger(), *logging.getLogger().manager.loggerDict.values()):
+                if isinstance(logger, logging.Logger):  # dictConfig may have put it anywhere
+                    logger.removeHandler(self._handler)
             if self._access is not None:
                 stop_listening(self._access)
-            give_back_loggers()
+            self._hooks.remove()
             self._servers.restore()
             unwatch_hangup()
-            self._root_before = None
+            give_back_loggers()
         if _process is self:
             _process = None
         return self._handler.writer.close(timeout)
@@ -89,9 +131,19 @@ class Logging:
 _process: Logging | None = None
 
 
+def current() -> Logging | None:
+    """Give the logging of this process, if it is set up."""
+    return _process
+
+
+def _current_stats() -> LogStats | None:
+    handle = _process
+    return None if handle is None else handle.stats()
+
+
 def _take_servers() -> None:
     if _process is not None:
-        _process._servers.take()  # noqa: SLF001  (of this module)
+        _process._server_started()  # noqa: SLF001  (of this module)
         flush_at_exit()
         take_hangup()
 
@@ -103,9 +155,9 @@ def setup_logging(
     service_name: str | None = None,
     *,
     level: int | str = "INFO",
-    schema: str = "ecs",
+    schema: LineSchema = "ecs",
     log_dir: str | os.PathLike[str] = "logs",
-    console: bool = True,
+    console: bool | str = "auto",
     file: bool = True,
     retention_days: int = 7,
     max_queue_bytes: int = 64 * 1024 * 1024,
@@ -120,6 +172,13 @@ def setup_logging(
     compress: str | None = None,
     compress_after: float = 3600,
     file_mode: int = 0o640,
+    redact: bool | Redaction = True,
+    traceback_frames: int = 100,
+    traceback_bytes: int = 64 * 1024,
+    sampling: Sampling | None = None,
+    rate_limit: RateLimit | None = None,
+    capture: bool = True,
+    level_signals: bool = False,
     access_log: bool = True,
     access_exclude: Sequence[str] | Callable[[Mapping[str, Any]], bool] = (),
 ) -> Logging:
@@ -131,7 +190,9 @@ def setup_logging(
 
     - ``service_name``: by default OTEL_SERVICE_NAME, or ``service.name`` in OTEL_RESOURCE_ATTRIBUTES, or "app".
     - ``level``: of the root logger, a name or a number.
-    - ``schema``: "ecs", "otel" or "flat".
+    - ``schema``: "ecs", "otel" or "flat"; or a `logging.Formatter` of your own, or a callable that makes a dict, a text or bytes of a
+      record: its lines have no ``event.id``, so that an audit knows nothing of them.
+    - ``console``: "auto" for a person where standard output is a terminal and JSON elsewhere; "pretty", "json" (or True), False.
     - ``max_queue_bytes``, ``max_queue_lines``: what may wait, in memory, when the disk is slower than the application; what there is
       no room for is dropped and counted.
     - ``queue_policy``: which lines these are: "level-aware", DEBUG and INFO before WARNING and above; "drop-newest"; "drop-oldest";
@@ -141,8 +202,13 @@ def setup_logging(
     - ``retention_days``, ``retention_files``, ``retention_bytes``: what is kept of the files of all processes of the service together.
     - ``compress``: "gzip" or "zstd" for files that have been closed for ``compress_after`` seconds; None leaves them plain.
     - ``file_mode``: of new files, exactly, whatever the umask.
+    - ``capture``: warnings, uncaught exceptions and those of event loops as lines, and the trace of a crash in ``*.fault``.
+    - ``level_signals``: SIGUSR1 sets the root logger to DEBUG for ten minutes, SIGUSR2 back.
     - ``access_log``: a line for each request that the middleware tracks, in place of the server's own.
     - ``access_exclude``: paths, with ``*`` for anything, or a callable of the ASGI scope: no line for these, unless they fail.
+    - ``redact``: whether secrets are kept out of extras and headers; `Redaction` for more of them, or messages too.
+    - ``traceback_frames``, ``traceback_bytes``: what is kept of an exception's frames, and of the whole traceback.
+    - ``sampling``, ``rate_limit``: `Sampling` of lines of the same message, and a `RateLimit`; those left out are counted, and said.
 
     Returns a handle with ``flush``, ``stats`` and ``close``. A second call with the same settings gives the same handle; with others,
     the first is closed. Raises ValueError where a setting is wrong, RuntimeError where the directory cannot be made.
@@ -169,6 +235,13 @@ def setup_logging(
         compress=compress,
         compress_after=compress_after,
         file_mode=file_mode,
+        redact=redact,
+        traceback_frames=traceback_frames,
+        traceback_bytes=traceback_bytes,
+        sampling=sampling,
+        rate_limit=rate_limit,
+        capture=capture,
+        level_signals=level_signals,
         access_log=access_log,
         access_exclude=access_exclude,
         resource=tuple(sorted(environment.items())),
@@ -176,6 +249,8 @@ def setup_logging(
     if _process is not None and _process.settings == settings:
         return _process
     make_directory(settings)
+    if settings.level_signals:
+        check_signals()
     if _process is not None:
         _process.close()
     _process = handle = Logging(settings)
