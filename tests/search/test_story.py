@@ -225,6 +225,16 @@ def test_no_row_is_wider_than_the_terminal(lines, width):
         assert columns(row) <= width
 
 
+def test_line_of_our_own_access_log_is_its_message():
+    ours = line(
+        "GET /charges/7 200 in 3.8 ms",
+        **{"log.logger": "trackline.access", "event.duration": 3_800_000, "labels": {"http_route": "/charges/{n}"}},
+        **{"log.origin.file.name": "access_log.py", "log.origin.file.line": 73, "http.request.method": "GET"},
+    )
+
+    assert story(ours)[-1].endswith("INFO   GET /charges/7 200 in 3.8 ms")
+
+
 def test_access_line_shows_neither_the_client_nor_its_fields_a_second_time():
     access = line(
         '127.0.0.1:49132 - "POST /charges HTTP/1.1" 201',

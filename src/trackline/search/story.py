@@ -27,8 +27,8 @@ _EXTRAS = 30  # of one line
 _ROOM = 30  # columns that a message needs beside its line's head; with fewer it goes below
 
 # The lines of the servers: where in the server they were logged says nothing, and an access line's fields repeat its message.
-_SERVER = re.compile(r"(uvicorn|gunicorn|hypercorn|_?granian)\b")
-_OF_ACCESS = re.compile(r"(client|http|url|network|user_agent|event)\.(?!duration)")
+_SERVER = re.compile(r"(uvicorn|gunicorn|hypercorn|_?granian)\b|trackline\.access$")
+_OF_ACCESS = re.compile(r"(client|http|url|network|user_agent|event)\.(?!duration)|http_route$")
 _CLIENT = re.compile(r"^(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F:\[\]]*:[0-9a-fA-F:\[\]]*):\d+ - (?=\")")
 
 _FRAME = re.compile(r'^[ |+]*File "(?P<file>[^"]*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
@@ -109,6 +109,8 @@ def _message(tracking_id: str, line: Line, style: str, room: int, whole: int) ->
     is_access, is_server = line.logger.endswith(".access"), bool(_SERVER.match(line.logger))
     message = _CLIENT.sub("", line.message) if is_access or is_server else line.message
     extra = {key: value for key, value in line.extra.items() if not is_access or not _OF_ACCESS.match(key)}
+    if line.logger == "trackline.access":
+        extra.pop("event.duration", None)  # its message has it
     if line.tracking_id and line.tracking_id != tracking_id:
         extra["tracking_id"] = line.tracking_id
     duration = extra.pop("event.duration", None)
