@@ -1,11 +1,13 @@
 """However the process ends, short of SIGKILL: every line is in the file, and the closing line is the last."""
 
+import re
 import signal
 import subprocess
 
 import pytest
 
 from logs.reading import action, messages, read, run
+from trackline.config import QUEUE_POLICIES
 
 SET_UP = """
 import atexit, logging, os, signal, sys, threading
@@ -165,6 +167,78 @@ def test_disk_that_stays_full_ends_the_process_all_the_same_and_says_what_is_los
     assert cannot.startswith("trackline: cannot write")
     assert "No space left on device" in cannot
     assert lost == "trackline: 1000 lines could not be written"
+
+
+STUCK = """
+import logging, os, pathlib, sys
+import trackline
+from trackline.logs import exit
+exit._SECONDS = 0.1
+{set_up}
+log = logging.getLogger("app")
+for number in range(3000):
+    log.info("%d", number)
+"""
+
+
+def test_process_whose_console_and_stderr_nobody_reads_ends_all_the_same(tmp_path):
+    script = STUCK.format(set_up='os.dup2(1, 2)\nhandle = trackline.setup_logging("orders", console="json", file=False)')
+    process = run(script, cwd=tmp_path, wait=False)  # nobody reads its pipe, which holds 64 KiB
+    try:
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_process_whose_console_nobody_reads_says_how_many_lines_were_not_written(tmp_path):
+    script = STUCK.format(set_up='handle = trackline.setup_logging("orders", console="json", file=False)')
+    process = run(script, cwd=tmp_path, wait=False)
+    try:
+        assert process.wait(timeout=30) == 0
+        err = process.stderr.read()
+    finally:
+        process.kill()
+        process.communicate()
+
+    [said] = re.findall(r"^trackline: (\d+) lines were not written within 0.1 s$", err, re.MULTILINE)
+    assert 2000 < int(said) <= 3000
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("policy", QUEUE_POLICIES[:3])
+def test_memory_stays_within_the_bound_while_nobody_reads(policy, tmp_path):
+    """That of the whole process, as the system counts it, over 10 times as many lines as there is room for."""
+    script = (
+        STUCK.replace("3000", "20_000")
+        .replace('"%d", number', '"%d %s", number, "x" * 1000')
+        .format(
+            set_up=f"""
+handle = trackline.setup_logging("orders", console="json", file=False, max_queue_bytes=2**21, queue_policy={policy!r})
+def memory():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+logging.getLogger("app").info("first")
+before = memory()
+"""
+        )
+    )
+    script += """
+stats = handle.stats()
+print(memory() - before, stats.written, stats.dropped, stats.queued, stats.queued_bytes, file=sys.stderr)
+os._exit(0)
+"""
+    process = run(script, cwd=tmp_path, wait=False)
+    try:
+        assert process.wait(timeout=60) == 0
+        grown, written, dropped, queued, queued_bytes = map(int, process.stderr.read().split())
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert written + dropped + queued == 20_001
+    assert dropped > 15_000
+    assert queued_bytes <= 2**21
+    assert grown < 2**21 + 2**20  # what is joined for the file, and what the first calls have left
 
 
 def test_process_that_was_killed_leaves_whole_lines_and_no_closing_line(tmp_path):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+_SECONDS = 5.0
 _is_registered = False
 _last: list[Callable[[], None]] = []
 
@@ -68,10 +69,10 @@ def _follow_uvicorn(server: Any) -> None:
         server._captured_signals = _Captured(captured)  # noqa: SLF001  (there is no hook; without it the last lines are lost)
 
 
-def _close_all(timeout: float = 5.0) -> None:
+def _close_all(timeout: float | None = None) -> None:
     say_all()
     LogWriter.is_exiting = True
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + (_SECONDS if timeout is None else timeout)
     writers = all_writers()
     for writer in writers:
         writer.end()  # all of them at once

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _RETRY_SECONDS = 0.5
 _WARN_SECONDS = 60.0
 _SAY_SECONDS = 1.0
+_EXIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class LogWriter:
         self._warned_at = -_WARN_SECONDS
         if file is not None:
             file.complain = self._complain
-        self._has_said_last = False
+        self._has_given_up = False
         self._renew()
         _writers.add(self)
 
@@ -103,36 +104,32 @@ class LogWriter:
             if self._thread is not None:
                 return
             if self.is_exiting:
-                self._drain()
+                self._drain(_EXIT_SECONDS)
                 return
             stop: SimpleQueue[None] = SimpleQueue()
             thread = threading.Thread(target=self._run, args=(stop,), name="trackline-writer", daemon=True)
-            self._stop, self._thread = stop, thread
             try:
                 # In a context of its own: OTel's threading instrumentation gives a thread that of whoever starts it, a request's.
                 Context().run(thread.start)
-                self.is_running = True
             except RuntimeError:
-                self._thread = None
                 self._drain()
-            except BaseException:  # what a signal handler raises
-                if thread.ident is None:
-                    self._thread = None
-                raise
+            finally:
+                if thread.ident is not None:  # also where a signal handler has raised
+                    self._stop, self._thread, self.is_running = stop, thread, True
         finally:
             self._starting.release()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Have everything written that was logged before, within a number of seconds; says whether it was."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self._within(timeout)
         if self._thread is None:
             if not len(self._queue):
                 return True
-            if self.is_exiting:
-                return self._drain(timeout)
             self.start()
         thread = self._thread
-        if thread is None or thread is threading.current_thread():
+        if thread is None:  # there can be none, or somebody is about to start it, perhaps who was interrupted by this
+            return self._drain(timeout) and not len(self._queue)
+        if thread is threading.current_thread():
             return not len(self._queue)
         target = self._cycles + 2  # the cycle that runs now may have begun before
         while len(self._queue) or self._cycles < target:
@@ -154,14 +151,14 @@ class LogWriter:
         Takes no longer than ``timeout`` seconds, also where the disk stands still: then stderr says how many lines were not written,
         and they wait on for as long as the process lives. A line that is logged afterwards starts it all again.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self._within(timeout)
         self._queue.is_served = not self.is_exiting
         self.end()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0))
             if thread.is_alive():
-                self._say_last(f"{len(self._queue)} lines were not written within {timeout:g} s", is_last=self.is_exiting)
+                self._say_last(f"{len(self._queue)} lines were not written within {timeout:.3g} s", is_last=self.is_exiting)
                 return len(self._queue)
         if self._thread is None and (len(self._queue) or (self._file is not None and self._file.is_open)):
             is_written = self._drain(deadline - time.monotonic())
@@ -296,10 +293,14 @@ class LogWriter:
         finally:
             self._writing.release()
 
+    def _within(self, timeout: float) -> float:
+        """Give the seconds that there are: at the end of the process all there is has been waited once."""
+        return 0.0 if self.is_exiting and self._has_given_up else timeout
+
     def _say_last(self, what: str, *, is_last: bool) -> None:
         """Say what is not written, whatever was said in the last minute; at the end of the process once."""
-        if not (is_last and self._has_said_last):
-            self._has_said_last = is_last
+        if not (is_last and self._has_given_up):
+            self._has_given_up = is_last
             self._warned_at = -_WARN_SECONDS
             self._complain(what)
 
