@@ -141,7 +141,9 @@ def raised(draw):
 
 
 odd = st.sampled_from([name for name in ODD if name != "2**40 items"]).map(Odd)
-typed = st.sampled_from(sorted(ecs_fields())).flatmap(lambda name: st.tuples(st.just(name), values))
+numbers = st.sampled_from([2**31, -(2**31) - 1, 2**63, 2**31 - 1, 1e39])
+of_kind = {kind: sorted(name for name in ecs_fields() if ecs_fields()[name] == kind) for kind in ecs_fields().values()}
+typed = st.tuples(st.sampled_from(sorted(of_kind)).flatmap(lambda kind: st.sampled_from(of_kind[kind])), values | numbers)
 extras = st.dictionaries(names, values | odd, max_size=5) | st.lists(typed, max_size=5).map(dict)
 levels = st.sampled_from([10, 20, 30, 40, 50, 7, 25])
 words = st.text(st.characters(codec="utf-8"), max_size=200) | texts
