@@ -79,6 +79,14 @@ def test_drop_that_is_said_a_notice_later_is_no_other_line(tmp_path):
     assert only(tmp_path).missing == 0
 
 
+def test_total_of_a_notice_declares_what_a_notice_that_is_lost_had_declared(tmp_path):
+    log(tmp_path / "a.log", opening(1), made(2), made(6, action="log-drop", dropped=1, dropped_total=2), closing(7, 2))
+
+    process = only(tmp_path)
+
+    assert (process.dropped, process.missing) == (2, 1)
+
+
 def test_declaration_is_spent_once(tmp_path):
     first, second = made(4, action="log-drop", dropped=1), made(7, action="log-drop", dropped=2)
     log(tmp_path / "a.log", opening(1), first, second, closing(8, 3))

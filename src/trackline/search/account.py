@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trackline.search.numbers import common, gaps, merged, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -97,7 +97,7 @@ def account(nonce: str, ledgers: Iterable[FileLedger], *, up_to: int | None = No
         lines=size(runs),
         highest=highest,
         is_closed=is_closed,
-        dropped=_dropped(notices),
+        dropped=_dropped(notices.values()),
         missing=missing,
         missing_numbers=tuple(missing_runs),
         earlier=size(gaps(runs, 1, floor - 1)),
@@ -120,21 +120,20 @@ def _floor(parts: Sequence[Part], notices: Iterable[Notice]) -> int:
     return min(part.first_number if part.begins_with_opening else part.numbers.runs()[0][0] for part in parts)
 
 
-def _dropped(notices: dict[int, Notice]) -> int:
-    said = sum(notice.dropped for notice in notices.values() if notice.action == "log-drop")
-    return max([said, *(notice.dropped for notice in notices.values() if notice.action == "log-close")])
+def _dropped(notices: Collection[Notice]) -> int:
+    return max([sum(notice.dropped for notice in notices), *(notice.dropped_total for notice in notices)])
 
 
 def _declared(notices: dict[int, Notice], *, has_earlier: bool) -> list[tuple[int, int]]:
     """Give the declarations, in order: before which number, how many lines were dropped."""
     declared = []
-    total = 0
+    known = 0
     for number, notice in sorted(notices.items()):
-        # A closing line has the total. What no notice here has said may have been said in a file that is gone: no excuse for others.
-        more = notice.dropped if notice.action == "log-drop" else max(0, notice.dropped - total)
-        if notice.action == "log-drop" or (notice.action == "log-close" and not has_earlier):
-            declared.append((number, more))
-            total += more
+        # What a total has more than the notices before may have been said in a file that is gone: no excuse for lines in others.
+        count = notice.dropped if has_earlier else max(notice.dropped, notice.dropped_total - known)
+        if count:
+            declared.append((number, count))
+            known += count
     return declared
 
 

@@ -30,6 +30,9 @@ class Notice(NamedTuple):
     action: str
     number: int
     dropped: int
+    """How many lines were dropped since the notice before."""
+    dropped_total: int
+    """How many since the process began."""
     file_number: int
 
 
@@ -156,7 +159,9 @@ class FileLedger:
         part.last_fields = fields
         action = first_text(flat, "event.action") or first_text(flat, "event_name").removeprefix("trackline.")
         if action in _NOTICES and first_text(flat, "log.logger", "instrumentation_scope.name") == "trackline":
-            part.notices.append(Notice(action, count, _fact(flat, "dropped"), _fact(flat, "file_number")))
+            dropped = _fact(flat, "dropped")
+            since, total = (0, dropped) if action == "log-close" else (dropped, max(dropped, _fact(flat, "dropped_total")))
+            part.notices.append(Notice(action, count, since, total, _fact(flat, "file_number")))
             if action == "log-open":
                 part.begins_with_opening |= is_first
                 part.host = first_text(flat, "labels.host", "host") or part.host
