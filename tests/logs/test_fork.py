@@ -24,6 +24,10 @@ def files(directory):
     return sorted(Path(directory, "logs").glob("*.log"))
 
 
+def numbers(lines):
+    return sorted(int(line["event.id"].split("-")[1]) for line in lines)
+
+
 def check_whole(paths, count):
     """Check that each process, one after the other in a file, opened and closed it, with all of its lines once, no number missing."""
     seen = set()
@@ -35,7 +39,7 @@ def check_whole(paths, count):
             assert len({line["process.pid"] for line in lines}) == 1
             assert (action(lines[0]), action(lines[-1])) == ("log-open", "log-close")
             assert lines[-1]["labels"] == {"lines": len(lines) - 2, "dropped": 0}
-            assert sorted(int(line["event.id"].split("-")[1]) for line in lines) == list(range(1, len(lines) + 1))
+            assert numbers(lines) == list(range(1, len(lines) + 1))
     assert len(messages(*paths)) == len(set(messages(*paths))) == count
 
 
@@ -251,3 +255,123 @@ os.waitpid(child, 0)
         cwd=tmp_path,
     )
     assert (done.out, done.err) == ("orders.log\n", "")
+
+
+def test_fork_while_the_writer_writes_loses_nothing_and_writes_nothing_twice(tmp_path):
+    done = run(
+        SET_UP
+        + """
+from trackline.logs.files import LogFile
+handle.flush()
+begun, goes_on, write = threading.Event(), threading.Event(), LogFile.write
+def slow(file, lines):
+    begun.set()
+    goes_on.wait(60)
+    write(file, lines)
+LogFile.write = slow
+for number in range(100):
+    log.info("parent %d", number)
+begun.wait(60)
+child = os.fork()
+goes_on.set()
+for number in range(100, 200):
+    log.info("%s %d", "parent" if child else "child", number)
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+""",
+        cwd=tmp_path,
+    )
+    assert done.err == ""
+    expected = [f"parent {number}" for number in range(200)] + [f"child {number}" for number in range(100, 200)]
+    assert sorted(messages(*files(tmp_path))) == sorted(expected)
+    check_whole(files(tmp_path), 300)
+
+
+def test_threads_that_fork_while_others_log_lose_nothing_and_write_nothing_twice(tmp_path):
+    done = run(
+        SET_UP
+        + """
+def fork(name):
+    for generation in range(3):
+        for number in range(100):
+            log.info("%d %s before %d", os.getpid(), name, 100 * generation + number)
+        child = os.fork()
+        if not child:
+            for number in range(20):
+                log.info("%d %s child %d", os.getpid(), name, number)
+            if (grandchild := os.fork()):
+                os.waitpid(grandchild, 0)
+            log.info("%d %s end", os.getpid(), name)
+            handle.close()
+            os._exit(0)
+        children.append(child)
+children = []
+threads = [threading.Thread(target=fork, args=(name,)) for name in "abc"]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 9
+""",
+        cwd=tmp_path,
+    )
+    assert done.err == ""
+    check_whole(files(tmp_path), 3 * 300 + 9 * (20 + 2))
+
+
+def test_child_that_flushes_and_ends_at_once_has_written_all_of_its_own_and_nothing_else(tmp_path):
+    done = run(
+        SET_UP
+        + """
+log.info("parent")
+handle.flush()
+log.info("parent waits")
+if not (child := os.fork()):
+    for number in range(1000):
+        log.info("child %d", number)
+    os._exit(0 if handle.flush() else 1)
+print(child, os.waitpid(child, 0)[1])
+""",
+        cwd=tmp_path,
+    )
+    child, status = done.out.split()
+    path = tmp_path / "logs" / f"orders-{child}.log"
+    assert (done.err, status) == ("", "0")
+    assert messages(path) == [f"child {number}" for number in range(1000)]
+    assert numbers(read(path)) == list(range(1, 1001 + 1))
+    assert messages(tmp_path / "logs" / "orders.log") == ["parent", "parent waits"]
+
+
+def test_child_says_nothing_of_what_its_parent_has_dropped(tmp_path):
+    done = run(
+        SET_UP.replace("console=False", "console=False, max_queue_lines=100")
+        + """
+from trackline.logs.files import LogFile
+begun, goes_on, write = threading.Event(), threading.Event(), LogFile.write
+def slow(file, lines):
+    begun.set()
+    goes_on.wait(60)
+    write(file, lines)
+LogFile.write = slow
+log.error("first")
+begun.wait(60)
+for number in range(500):
+    log.info("parent %d", number)
+dropped = handle.stats().dropped
+child = os.fork()
+goes_on.set()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    print(dropped)
+else:
+    log.info("child")
+""",
+        cwd=tmp_path,
+    )
+    assert done.err == ""
+    dropped = {}
+    for path in files(tmp_path):
+        lines = read(path)
+        dropped[lines[-1]["process.pid"]] = lines[-1]["labels"]["dropped"]
+        assert max(numbers(lines)) - len(lines) == lines[-1]["labels"]["dropped"]
+    assert sorted(dropped.values()) == [0, int(done.out)]
