@@ -187,6 +187,17 @@ def test_handle_flushes_and_says_how_it_is(tmp_path):
         ("retention_days", True, "at least 1"),
         ("max_queue_bytes", 1024, "at least 1048576"),
         ("service_name", 5, "a text"),
+        ("rotate", "weekly", "'midnight', None, or an interval that divides a day"),
+        ("rotate", "7h", "'midnight', None, or an interval that divides a day"),
+        ("rotate_zone", "Europe/Berlim", "'local', 'utc', or a zone"),
+        ("max_file_bytes", 100, "None or an integer of at least 4096"),
+        ("max_file_bytes", "1 MB", "None or an integer of at least 4096"),
+        ("retention_files", 0, "None or an integer of at least 1"),
+        ("retention_bytes", 1.5, "None or an integer of at least 4096"),
+        ("compress", "bzip2", "None, 'gzip' or 'zstd'"),
+        ("compress_after", -1, "a number of seconds"),
+        ("compress_after", float("nan"), "a number of seconds"),
+        ("file_mode", "640", "a mode such as 0o640"),
     ],
 )
 def test_wrong_setting_says_option_value_and_what_is_allowed(option, value, allowed, tmp_path):
@@ -196,6 +207,12 @@ def test_wrong_setting_says_option_value_and_what_is_allowed(option, value, allo
     assert str(raised.value).startswith(f"{option}={value!r}: expected")
     assert allowed in str(raised.value)
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize("mode", [0o240, 0o755, 0o1640, -1])
+def test_wrong_mode_is_said_in_octal(mode):
+    with pytest.raises(ValueError, match=f"file_mode={oct(mode)}: expected a mode such as 0o640"):
+        setup_logging("orders", file_mode=mode)
 
 
 def test_neither_console_nor_file_is_refused(tmp_path):
