@@ -1,5 +1,6 @@
 """Lines for a person: what is to be seen at once is there, in each schema, and nothing that was logged breaks the terminal."""
 
+import json
 import logging
 import re
 import sys
@@ -86,6 +87,26 @@ def test_access_line_does_not_say_twice_what_its_message_says():
     record.name = "uvicorn.access"
 
     assert shown(record).endswith('uvicorn.access   10.0.0.1:5000 - "GET /pay?a=1 HTTP/1.1" 200\n')
+
+
+@pytest.mark.parametrize(("status", "style"), [(200, "1"), (404, "33"), (503, "1;31")])
+def test_access_line_is_coloured_by_its_status(status, style):
+    record = make_record('%s - "%s %s HTTP/%s" %d', ("10.0.0.1:5000", "GET", "/", "1.1", status))
+    record.name = "uvicorn.access"
+
+    assert f"\x1b[{style}m10.0.0.1:5000" in shown(record, color=True)
+
+
+def test_frames_of_libraries_are_dim():
+    try:
+        json.loads("{")
+    except ValueError:
+        record = make_record("not read", level=logging.ERROR, exc_info=sys.exc_info())
+    rows = shown(record, color=True).splitlines()
+
+    assert [row for row in rows if "json/decoder.py" in row and "\x1b[2m" not in row] == []
+    assert [row for row in rows if __file__ in row and "\x1b" not in row] != []
+    assert rows[-1].startswith("    \x1b[31mjson.decoder.JSONDecodeError")
 
 
 def test_further_lines_of_a_message_are_indented():

@@ -44,7 +44,10 @@ _PLUMBING = re.compile(
     r"|log\.origin\..*|resource|trace_id|span_id|trace_flags|severity_number|event_name|log\.record\.uid|code\.[a-z.]*|thread\.name"
     r"|processName|loc|func)$"
 )
-_OF_ACCESS = re.compile(r"(client|http|url|network|user_agent|source|event)\.(?!duration)")
+_FRAME = re.compile(r'[ |+-]*File "([^"]*)"')
+_FOREIGN = re.compile(r"[/\\]((site|dist)-packages|lib[/\\]python3[.\d]*)[/\\]|^<frozen ")  # libraries, and Python's own
+_ACCESS = {4: "33", 5: "1;31"}
+_OF_ACCESS = re.compile(r"(client|http|url|network|user_agent|source|event)\.(?!duration)|(labels\.)?http_route$")
 _is_opaque = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 
 
@@ -82,16 +85,21 @@ def _rows(fields: dict[str, Any], color: bool) -> Iterator[str]:
             _filled(short_id(tracking_id) or "-", 8), _ID_STYLES[crc32(tracking_id.encode()) % len(_ID_STYLES)] if tracking_id else _DIM
         ),
         paint(_filled(logger, _LOGGER), _DIM),
-        paint(printable(message), _BOLD if not is_error else "1;31"),
+        paint(printable(message), "1;31" if is_error else _ACCESS.get(_status(fields, logger), _BOLD)),
     ]
     extras = [f"{paint(key + '=', _DIM)}{value}" for key, value in _extras(fields, logger)]
     yield " ".join(head) + (" " if extras else "") + "".join(f" {extra}" for extra in extras)
     for text in more:
         yield _INDENT + printable(text)
-    for keys, style in ((_CALLS, _DIM), (_STACKS, "")):
-        for text in _first(fields, keys).splitlines():
-            # What it was, and not where: the rows that say most are not indented in Python's own tracebacks.
-            yield _INDENT + paint(printable(text), style or ("" if text.startswith(" ") else _RED))
+    for text in _first(fields, _CALLS).splitlines():
+        yield _INDENT + paint(printable(text), _DIM)
+    style = ""
+    for text in _first(fields, _STACKS).splitlines():
+        if not text.startswith(" "):
+            style = _RED  # what it was, and not where
+        elif found := _FRAME.match(text):
+            style = _DIM if _FOREIGN.search(found[1]) else ""
+        yield _INDENT + paint(printable(text), style)
 
 
 def short_id(tracking_id: str) -> str:
@@ -101,11 +109,19 @@ def short_id(tracking_id: str) -> str:
     return printable(tracking_id if len(tracking_id) <= 16 else "…" + tracking_id[-15:])
 
 
+def _status(fields: dict[str, Any], logger: str) -> int:
+    """Give the hundreds of the status of an access line."""
+    status = fields.get("http.response.status_code")
+    return status // 100 if type(status) is int and logger.endswith(".access") else 0
+
+
 def _extras(fields: dict[str, Any], logger: str) -> Iterator[tuple[str, str]]:
     has_stack = bool(_first(fields, _STACKS))
     is_access = logger.endswith(".access")  # its fields repeat its message
     for key, value in fields.items():
         if key in _TOLD or _PLUMBING.match(key) or (is_access and _OF_ACCESS.match(key)):
+            continue
+        if logger == "trackline.access" and key in ("event.duration", "error.type", "http.route"):  # it is ours, and says so
             continue
         if has_stack and key in _ERRORS:  # the traceback ends with it
             continue
