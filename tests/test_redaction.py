@@ -73,6 +73,11 @@ def test_what_is_kept_about_keys_is_bounded():
     assert max(map(len, redaction._known)) < 300
 
 
+def test_of_a_long_key_both_ends_are_looked_at():
+    assert Redaction().is_secret("x_" * LONG + "password")
+    assert Redaction().is_secret("password_" + "_x" * LONG)
+
+
 def test_own_pattern_is_replaced_and_looked_for_in_each_line():
     redaction = Redaction(patterns=[r"\bghp_\w+", re.compile("SECRET", re.IGNORECASE)])
 

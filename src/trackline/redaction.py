@@ -91,7 +91,9 @@ class Redaction:
         return text
 
     def _judge(self, key: str) -> bool:
-        words = [word.lower() for word in _WORD.findall(key[:_LONGEST])]
+        if len(key) > _LONGEST:
+            key = f"{key[: _LONGEST // 2]} {key[-_LONGEST // 2 :]}"
+        words = [word.lower() for word in _WORD.findall(key)]
         whole = "".join(words)
         if not words or whole in self._kept:
             return False

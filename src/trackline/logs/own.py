@@ -68,7 +68,7 @@ class OwnSchema(Schema):
         return given
 
     def _failed(self, record: logging.LogRecord, error: Exception) -> bytes:
-        facts = {"error": type(error).__name__, "reason": text_of(error)[:1000]}
+        facts = {"error": type(error).__name__, "reason": self.contents.text(text_of(error)[:1000])}
         for fact, attribute in (("logger", "name"), ("level", "levelname")):
             facts[fact] = text_of(vars(record).get(attribute))[:1000]
         try:

@@ -36,7 +36,7 @@ class Schema:
         try:
             return self.encode(record if is_sound(record) else mended(record), event_id)
         except Exception as error:  # noqa: BLE001  (whatever somebody logs, there is a line)
-            facts = {"error": type(error).__name__, "record": text_of(record)[:1000]}
+            facts = {"error": type(error).__name__, "record": self.contents.text(text_of(record)[:1000])}
             return self.encode_notice(event_id, "encode-error", "a record could not be written as it is", facts)
 
     def notice(self, action: str, message: str, facts: Mapping[str, Any], width: int = 0) -> bytes:
