@@ -114,6 +114,7 @@ def test_full_disk_loses_nothing_and_says_so_once(mounted, log_to, capsys):
     assert handle.stats().queued > 0
     (mounted.path / "filler").unlink()
     assert handle.flush()
+    assert handle.stats().written_bytes == (mounted.path / "orders.log").stat().st_size
     handle.close()
 
     assert numbers(mounted.path / "orders.log") == list(range(100))
@@ -362,6 +363,8 @@ def test_no_descriptor_left_at_a_rollover_puts_it_off(log_to, tmp_path, descript
     say(10, 50)
     assert handle.flush()
     free()
+    stats = handle.stats()
+    assert stats.rotation_errors + stats.errors > 0
     say(50, 60)
     handle.close()
     paths = list((tmp_path / "logs").glob("orders.log*"))

@@ -393,6 +393,33 @@ def test_file_that_was_renamed_is_opened_anew(open_file, tmp_path):
     assert (tmp_path / "app.log").read_bytes() == OPENING + b"two\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a link to another user")
+def test_directory_that_is_a_link_of_another_users_is_not_followed(open_file, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "logs").symlink_to(tmp_path / "theirs")
+    os.chown(tmp_path / "logs", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="a link of another user's"):
+        open_file(directory=tmp_path / "logs").write([b"one\n"])
+
+    assert listed(tmp_path / "theirs") == []
+
+
+def test_directory_that_is_a_link_of_ours_is_followed(open_file, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "logs").symlink_to(tmp_path / "elsewhere")
+    write(open_file(directory=tmp_path / "logs"), "one")
+
+    assert listed(tmp_path / "elsewhere") == ["app.log"]
+
+
+def test_figures_say_what_was_written_and_renamed(open_file, tmp_path):
+    file = open_file(max_file_bytes=5000)
+    file.write(list(LINES[:60]))
+
+    assert (file.rotations, file.rotation_errors) == (1, 0)
+    assert file.written_bytes == 6000 + 2 * len(OPENING) == sum(path.stat().st_size for path in in_order(tmp_path))
+
+
 def test_directory_that_was_deleted_is_made_anew_and_locked_again(open_file, tmp_path):
     directory = tmp_path / "logs"
     file, other = open_file(directory=directory), open_file(directory=directory)

@@ -45,6 +45,9 @@ def test_what_was_written_and_what_waits_is_observed(tmp_path):
 
     assert found["trackline.log.lines"] == [2, "{line}", True]
     assert found["trackline.log.errors"] == [0, "{error}", True]
+    assert 1024 < found["trackline.log.size"][0] < (tmp_path / "orders.log").stat().st_size  # the closing line is not there yet
+    assert found["trackline.log.rotations"] == [0, "{file}", True]
+    assert found["trackline.log.rotation.errors"] == [0, "{error}", True]
     assert found["trackline.log.suppressed"] == [0, "{line}", True]
     assert found["trackline.log.queue.lines"] == [0, "{line}", False]
     assert found["trackline.log.queue.size"] == [0, "By", False]

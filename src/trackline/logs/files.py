@@ -40,12 +40,11 @@ class LogFile:
         self._compression: Compression | None = None
         if settings.compress is not None:
             self._compression = Compression(self._directory, self._name, settings.compress, settings.compress_after)
-            self._compression.complain = self._say
+            self._compression.complain = self._say_of_rotation
         self._opening = opening
         self._opening_line = b""
         self.complain: Callable[[str], None] = lambda _: None
-        self.rotations = 0
-        self.rotation_errors = 0
+        self.written_bytes = self.rotations = self.rotation_errors = 0
         self._place: Place | None = None
         self._last_name: LogName | None = None
         self._forget_descriptor()
@@ -107,9 +106,11 @@ class LogFile:
         self.close()
         self._opening_line = b""
         self._last_name = None
+        self.written_bytes = self.rotations = self.rotation_errors = 0
 
-    def _say(self, what: str) -> None:
-        self.complain(what)  # which is set later
+    def _say_of_rotation(self, what: str) -> None:
+        self.rotation_errors += 1
+        self.complain(what)
 
     def _forget_descriptor(self) -> None:
         self._descriptor: int | None = None
@@ -226,11 +227,13 @@ class LogFile:
                 written += os.write(descriptor, data[written:] if written else data)
             del lines[:count]
             self._size += written
+            self.written_bytes += written
         except OSError:
             whole = 0
             while lines and len(lines[0]) <= written - whole:
                 whole += len(lines.pop(0))
             self._size += written
+            self.written_bytes += whole
             self._cut(descriptor, written - whole)
             raise
 
@@ -252,9 +255,8 @@ class LogFile:
         except FileNotFoundError:
             return True  # somebody else has just done so
         except OSError as error:
-            self.rotation_errors += 1
             self._next_rollover = self._may_roll_at = time.time() + _AGAIN_SECONDS
-            self.complain(f"cannot rename {path}: {error}; it goes on, and is tried again")
+            self._say_of_rotation(f"cannot rename {path}: {error}; it goes on, and is tried again")
             return False
         self.rotations += 1
         self._last_name = name

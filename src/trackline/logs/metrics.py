@@ -28,6 +28,9 @@ _COUNTERS: tuple[tuple[str, str, str, Read], ...] = (
     ("trackline.log.dropped", "{line}", "Lines dropped for want of room.", _by_reason),
     ("trackline.log.suppressed", "{line}", "Lines left out by sampling or a rate limit.", lambda stats: stats.suppressed),
     ("trackline.log.errors", "{error}", "Failed attempts to write; the lines wait.", lambda stats: stats.errors),
+    ("trackline.log.size", "By", "What was written to files.", lambda stats: stats.written_bytes),
+    ("trackline.log.rotations", "{file}", "Files ended and renamed.", lambda stats: stats.rotations),
+    ("trackline.log.rotation.errors", "{error}", "Failed attempts to rename or compress a file.", lambda stats: stats.rotation_errors),
 )
 _LEVELS: tuple[tuple[str, str, str, Read], ...] = (
     ("trackline.log.queue.lines", "{line}", "Lines that wait to be written.", lambda stats: stats.queued),

@@ -51,6 +51,12 @@ class LogStats:
     """``level``, ``newest``, ``oldest``, ``timeout``: see ``queue_policy``; those that there were."""
     dropped_by_level: Mapping[str, int] = field(default_factory=dict)
     """``debug`` (below INFO), ``info``, ``warning``, ``error``, ``critical``; those that there were."""
+    written_bytes: int = 0
+    """What is in the file, ours included."""
+    rotations: int = 0
+    """Files that were ended and renamed."""
+    rotation_errors: int = 0
+    """Failed attempts to rename or to compress one; lines are written all the same."""
 
 
 class LogWriter:
@@ -185,6 +191,9 @@ class LogWriter:
             file.path if file else None,
             dropped_by_reason=queue.dropped_by_reason(),
             dropped_by_level=queue.dropped_by_level(),
+            written_bytes=file.written_bytes if file else 0,
+            rotations=file.rotations if file else 0,
+            rotation_errors=file.rotation_errors if file else 0,
         )
 
     def _run(self, stop: SimpleQueue[None]) -> None:
