@@ -48,7 +48,8 @@ def may_hold_credentials(encoded: bytes) -> bool:
     return classes.find(b"0000000000000") >= 0 or (33 in classes and _has_sign(encoded) is not None)
 
 
-def _text_may(text: str) -> bool:
+def text_may_hold_credentials(text: str) -> bool:
+    """Say the same of a text."""
     encoded = text.encode("utf-8", "surrogatepass")
     classes = encoded.translate(_CLASSES_IN_TEXT, b" -")
     return classes.find(b"0000000000000") >= 0 or (33 in classes and _has_sign_in_text(encoded) is not None)
@@ -61,7 +62,7 @@ def without_credentials(text: str, is_secret: Callable[[str], bool]) -> str:
     ``is_secret`` says of which names the value is one: ``password=…``, ``{"password": …}``. The time that it takes grows as the
     length of the text does, whatever is in it. Never raises.
     """
-    if not _text_may(text):
+    if not text_may_hold_credentials(text):
         return text
     if "-----BEGIN" in text:
         text = _PRIVATE_KEY.sub(MASK, text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from trackline.credentials import MASK, may_hold_credentials, without_credentials
+from trackline.credentials import MASK, may_hold_credentials, text_may_hold_credentials, without_credentials
 
 # Without separators and in lower case. As words anywhere in a key, or as its end: user_password_hash, dbPassword, X-API-KEY.
 _NAMES = frozenset(
@@ -50,6 +50,8 @@ class Redaction:
     messages: bool = False
     suspicious: Callable[[bytes], bool] = field(init=False, repr=False, compare=False)
     """Says of JSON, as it was encoded, whether `clean` might change a text in it: False is certain. With own patterns, always True."""
+    suspicious_text: Callable[[str], bool] = field(init=False, repr=False, compare=False)
+    """Says the same of a text."""
     _names: frozenset[str] = field(init=False, repr=False, compare=False)
     _kept: frozenset[str] = field(init=False, repr=False, compare=False)
     _own: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
@@ -73,6 +75,7 @@ class Redaction:
         object.__setattr__(self, "_own", tuple(_pattern(self.patterns, pattern) for pattern in self.patterns))
         object.__setattr__(self, "_known", {})
         object.__setattr__(self, "suspicious", _always if self._own else may_hold_credentials)
+        object.__setattr__(self, "suspicious_text", _always if self._own else text_may_hold_credentials)
 
     def is_secret(self, key: str) -> bool:
         """Say whether the value under a key is a secret. What was found is kept, for some thousands of keys."""
@@ -103,7 +106,7 @@ class Redaction:
         return any(run in self._names for run in runs)
 
 
-def _always(_encoded: bytes) -> bool:
+def _always(_: object) -> bool:
     return True
 
 

@@ -11,7 +11,7 @@ from logs.odd import ODD
 from logs.reading import make_record, parse
 from trackline import Redaction
 from trackline.logs.contents import Contents
-from trackline.logs.redacted import redacted
+from trackline.logs.redacted import _Walk, redacted
 from trackline.logs.resource import Resource
 from trackline.logs.schema import SCHEMAS
 from trackline.redaction import DEFAULT_REDACTION
@@ -114,6 +114,22 @@ def test_odd_value_beside_a_secret_gives_a_line_without_it(odd):
         made = line(make_record(**extra))
         assert SECRET not in made
         assert "[redacted]" in made
+
+
+pieces = ("password", "=", ":", "'", '"', "token", "Bearer ", "4111", " ", "1111", "://", "u:", "@", "eyJ", ".", "a", "\n")
+told = (
+    st.lists(st.sampled_from(pieces), max_size=8).map("".join)
+    | st.integers(4 * 10**15, 4 * 10**15 + 99)
+    | st.sampled_from([None, True, 1.5, -7])
+)
+
+
+@given(extras=st.dictionaries(st.sampled_from(["a", "b", "token", "event.duration"]), told).map(lambda given: list(given.items())))
+def test_quick_look_at_plain_extras_finds_what_looking_at_each_finds(extras):
+    walk = _Walk(DEFAULT_REDACTION)
+
+    each = [(key, "[redacted]" if walk.hides(key, value) else walk.of(value, key=key)) for key, value in extras]
+    assert redacted(extras, DEFAULT_REDACTION) == each
 
 
 nested = st.recursive(

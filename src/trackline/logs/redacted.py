@@ -16,6 +16,7 @@ from trackline.logs.plain import text_of
 if TYPE_CHECKING:
     from trackline.redaction import Redaction
 
+_LEAST_CARD = 10**12
 _MAX_DEPTH = 24
 _MAX_NODES = 150_000
 """More do not fit a line: it would be cut anyhow."""
@@ -30,8 +31,27 @@ def redacted(extras: list[tuple[str, Any]], redaction: Redaction) -> list[tuple[
     Under the key of a secret None and booleans stay, for they say nothing. Mappings of any class are looked into, so are lists of pairs
     (headers), 24 levels deep; of another object its text. Never raises.
     """
+    if _is_harmless(extras, redaction):
+        return extras
     walk = _Walk(redaction)
     return [(key, MASK if walk.hides(key, value) else walk.of(value, key=key)) for key, value in extras]
+
+
+def _is_harmless(extras: list[tuple[str, Any]], redaction: Redaction) -> bool:
+    """Say whether there is nothing to hide in extras: only of plain ones, as most are, and with one search for all."""
+    texts = []
+    for key, value in extras:
+        kind = type(value)
+        if kind is str:
+            texts.append(value)
+        elif kind is int:
+            if value >= _LEAST_CARD:
+                return False
+        elif kind is not float and kind is not bool and value is not None:
+            return False
+        if redaction.is_secret(key):
+            return False
+    return not redaction.suspicious_text("\n".join(texts))
 
 
 class _Walk:
@@ -53,7 +73,7 @@ class _Walk:
             return value
         if kind is int:
             # No issuer's digits are followed by so few, or so many, that this would take the digits of every number.
-            is_hidden = 10**12 <= value < 10**19 and is_card(str(value)) and key not in ecs_fields()
+            is_hidden = _LEAST_CARD <= value < 10**19 and is_card(str(value)) and key not in ecs_fields()
             return MASK if is_hidden else value
         if issubclass(kind, _LISTS) or _is_mapping(kind):
             if id(value) in within:
