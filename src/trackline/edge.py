@@ -40,12 +40,15 @@ def enclose(stack: ASGIApp, options: dict[str, Any], *, is_outermost: bool) -> A
     says that nobody waits for the result to wrap it.
     """
     tracer = _find_tracer(stack)
-    if not isinstance(stack, ServerErrorMiddleware) or (tracer is not None and type(tracer).__module__ == _CONTRIB):
+    if tracer is not None and type(tracer).__module__ == _CONTRIB:
+        inside = tracer.app
+        is_errors = isinstance(inside, ServerErrorMiddleware)
+        tracer.app = Edge(inside, options, is_outermost=True) if is_errors else TrackingMiddleware(inside, **options)
+        return stack
+    if not isinstance(stack, ServerErrorMiddleware):  # somebody else has wrapped it: contrib would not go further either
         if tracer is not None:
             tracer.app = TrackingMiddleware(tracer.app, **options)
-            if type(tracer).__module__ == _CONTRIB:
-                return stack
-        return TrackingMiddleware(stack, **options)  # somebody else has wrapped it: contrib would not go further either
+        return TrackingMiddleware(stack, **options)
     if tracer is None:
         return Edge(stack, options, is_outermost=is_outermost)
     edge = RelayingEdge(stack, options, is_outermost=is_outermost)
