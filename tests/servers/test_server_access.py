@@ -53,10 +53,12 @@ def test_hypercorn_logs_a_client_who_is_gone_outside_of_the_request(unwatched):
 
 @pytest.mark.parametrize("server", ["granian", "uvicorn-httptools"], indirect=True)
 def test_line_of_a_websocket_stays_for_an_application_without_our_middleware(server):
-    visit = send(server, Case("", "/untracked/{case}/ws/refuse", 403, is_websocket=True), "nothing")
+    ours = send(server, Case("", "/main/{case}/ws/refuse", 403, is_websocket=True), "nothing")
+    theirs = send(server, Case("", "/untracked/{case}/ws/refuse", 403, is_websocket=True), "nothing")
 
-    assert len(wait_for(server, visit, of_server)) == 1
-    assert of_access(visit) == []
+    assert len(wait_for(server, theirs, of_server)) == 1
+    assert len(wait_for(server, ours, of_access)) == 1
+    assert (of_access(theirs), of_server(ours)) == ([], [])
 
 
 @pytest.fixture(scope="module")
