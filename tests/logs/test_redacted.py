@@ -4,7 +4,7 @@ import collections
 import types
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logs.odd import ODD
@@ -125,6 +125,8 @@ told = (
 
 
 @given(extras=st.dictionaries(st.sampled_from(["a", "b", "token", "event.duration"]), told).map(lambda given: list(given.items())))
+@example(extras=[("a", "x"), ("b", "token=abc")])
+@example(extras=[("a", "4111"), ("b", "111111111111")])
 def test_quick_look_at_plain_extras_finds_what_looking_at_each_finds(extras):
     walk = _Walk(DEFAULT_REDACTION)
 

@@ -1,6 +1,8 @@
 """Of the same message some lines are kept, and the log says how many were not."""
 
+import json
 import logging
+import logging.config
 import threading
 
 import pytest
@@ -9,6 +11,7 @@ import trackline
 from logs.reading import action, read, run
 from trackline import RateLimit, Sampling, SamplingFilter
 from trackline.logs import sampling as module
+from trackline.logs import setup
 
 
 @pytest.fixture(autouse=True)
@@ -231,6 +234,18 @@ def test_setup_samples_and_the_count_of_lines_has_no_gaps(tmp_path, schema):
     if schema == "ecs":
         [line] = [line for line in lines if action(line) == "log-sample"]
         assert line["log.logger"] == "trackline"
+
+
+def test_configuration_of_plain_values_samples_and_redacts(tmp_path):
+    options = {"sampling": {"first": 2, "per": 3600}, "rate_limit": {"lines": 50}, "redact": {"keys": ["iban"]}}
+    config = trackline.dict_config("orders", log_dir=tmp_path, console=False, **options)
+    logging.config.dictConfig(json.loads(json.dumps(config)))
+    for _ in range(5):
+        logging.getLogger("orders.payment").info("paid", extra={"iban": "DE02"})
+    setup._process.close()
+
+    lines = [line for line in read(tmp_path / "orders.log") if line["log.logger"] == "orders.payment"]
+    assert [line["labels"] for line in lines] == [{"iban": "[redacted]"}] * 2
 
 
 def test_at_exit_the_log_says_what_was_left_out(tmp_path):
