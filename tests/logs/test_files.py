@@ -3,10 +3,14 @@
 import errno
 import os
 import subprocess
-from datetime import datetime, timedelta
+import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from logs.reading import run
 from trackline.config import LogSettings
@@ -265,6 +269,39 @@ def test_no_file_is_larger_than_the_limit_and_names_sort_in_the_order_of_writing
     assert len(paths) == 21
     assert all(path.stat().st_size <= 5000 and path.read_bytes().startswith(OPENING) for path in paths)
     assert b"".join(path.read_bytes().removeprefix(OPENING) for path in paths) == b"".join(LINES)
+
+
+steps = st.lists(st.tuples(st.integers(0, 100_000), st.integers(1, 120), st.booleans()), min_size=1, max_size=25)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    start=st.integers(int(datetime(2026, 10, 23, tzinfo=UTC).timestamp()), int(datetime(2026, 10, 26, tzinfo=UTC).timestamp())),
+    steps=steps,
+    rotate=st.sampled_from([None, "midnight", "6h", "1h", "15m", "30s"]),
+    zone=st.sampled_from(["utc", "Europe/Berlin", "Australia/Lord_Howe"]),
+    max_file_bytes=st.sampled_from([None, 200]),
+)
+def test_names_sort_in_the_order_of_writing_whatever_ends_the_files(start, steps, rotate, zone, max_file_bytes, clock):
+    with tempfile.TemporaryDirectory() as name:
+        directory, clock.now = Path(name), float(start)
+        options = {"service_name": "app", "log_dir": directory, "rotate": rotate, "rotate_zone": zone, "file_mode": 0o640}
+        kept = {"max_file_bytes": max_file_bytes, "retention_days": 99_999, "retention_files": None, "retention_bytes": None}
+        settings = SimpleNamespace(**options, **kept, compress=None)
+        file = LogFile(settings, lambda path: OPENING)
+        for number, (seconds, width, is_restarted) in enumerate(steps):
+            if is_restarted:
+                file.close()
+                file = LogFile(settings, lambda path: OPENING)
+            clock.now += seconds / 100 if rotate == "30s" else seconds
+            write(file, f"{number} ".ljust(width, "x"), clock=clock)
+            for path in in_order(directory)[:-1:2]:  # some of them are compressed by now
+                if path.suffix != ".gz":
+                    path.rename(f"{path}.gz")
+        file.close()
+
+        written = b"".join(path.read_bytes() for path in in_order(directory)).replace(OPENING, b"")
+        assert [int(line.split()[0]) for line in written.splitlines()] == list(range(len(steps)))
 
 
 def test_line_that_is_larger_than_the_limit_has_a_file_of_its_own(open_file, tmp_path):
