@@ -49,7 +49,7 @@ def lost(rate: int) -> tuple[int, int]:
             count = mmap.mmap(file.fileno(), 8)
         while struct.unpack("q", count[:8])[0] < rate:
             time.sleep(0.01)
-        time.sleep(random.random() / 2)  # noqa: S311
+        time.sleep(random.random() / 2)
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         logged = struct.unpack("q", count[:8])[0]

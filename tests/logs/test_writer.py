@@ -1,12 +1,15 @@
 """The writer: what it does when the disk, the console or the process gives way, and what it counts."""
 
 import errno
+import gc
 import logging
 import os
+import signal
 import sys
 import threading
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, WARNING
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -613,6 +616,91 @@ def test_signal_handler_may_log_and_flush_while_it_interrupts_logging(tmp_path):
     assert done.err == ""
     assert [line for line in lines if line.startswith("main")] == [f"main {one + 1}" for one in range(number)]
     assert [line for line in lines if line.startswith("signal")] == [f"signal {one + 1}" for one in range(count)]
+
+
+@pytest.mark.parametrize("policy", QUEUE_POLICIES)
+def test_signal_handler_may_log_flush_and_close_while_it_interrupts_a_start_a_flush_or_a_close(policy, make, tmp_path):
+    logger, handler = make(policy=policy)
+    writer, handled, number = handler.writer, 0, 0
+
+    def handle(*_):
+        nonlocal handled
+        handled = mine = handled + 1
+        logger.error("signal %d", mine)
+        (writer.flush, writer.close, writer.start, writer.stats)[mine % 4]()
+
+    before = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.002)
+    try:
+        while handled < 60:
+            number += 1
+            logger.info("main %d", number)
+            if number % 3 == 0:
+                (writer.flush, writer.close)[number % 2]()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert handler.writer.close() == 0
+
+    lines = messages(tmp_path / "orders.log")
+    assert [line for line in lines if line.startswith("main")] == [f"main {one + 1}" for one in range(number)]
+    # One handler may interrupt another.
+    assert sorted(line for line in lines if line.startswith("signal")) == sorted(f"signal {one + 1}" for one in range(handled))
+    assert missing(read(tmp_path / "orders.log")) == 0
+    assert handler.writer.stats().dropped == 0
+
+
+def test_finalizers_may_log_whatever_they_interrupt(make, tmp_path):
+    """With a collection at every other allocation, they run inside of the handler, the queue and the writer."""
+    logger, handler = make()
+    ended = 0
+
+    class Ends:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            nonlocal ended
+            ended += 1
+            logger.info("end %d", ended)
+
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        for number in range(100):
+            Ends()
+            logger.info("main %d", number)
+            if number % 20 == 0:
+                handler.writer.flush()
+        handler.writer.close()
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    handler.writer.close()
+
+    lines = messages(tmp_path / "orders.log")
+    assert [line for line in lines if line.startswith("main")] == [f"main {number}" for number in range(100)]
+    assert sorted(line for line in lines if line.startswith("end")) == sorted(f"end {number + 1}" for number in range(100))
+    assert missing(read(tmp_path / "orders.log")) == 0
+
+
+def test_idle_writer_is_not_woken_but_once_a_minute(make, monkeypatch):
+    waits, rests = [], threading.Event()
+
+    class Wake(SimpleQueue):
+        def get(self, block=True, timeout=None):
+            waits.append(timeout)
+            if timeout is not None and timeout > 1:
+                rests.set()
+            return super().get(block, timeout)
+
+    logger, handler = make()
+    handler._queue._wake = Wake()
+    logger.info("one")
+    assert rests.wait(10)
+
+    assert waits[-1] == 60
+    handler.writer.close()
 
 
 def test_finalizer_may_log(make, tmp_path):

@@ -164,7 +164,7 @@ class LogWriter:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0))
             if thread.is_alive():
-                self._say_last(f"{len(self._queue)} lines were not written within {timeout:.3g} s", is_last=self.is_exiting)
+                self._say_last(f"{len(self._queue)} lines were not written within {timeout:.2g} s", is_last=self.is_exiting)
                 return len(self._queue)
         if self._thread is None and (len(self._queue) or (self._file is not None and self._file.is_open)):
             is_written = self._drain(deadline - time.monotonic())
