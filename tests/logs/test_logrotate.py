@@ -125,17 +125,24 @@ def test_hangup_that_is_ignored_is_ignored_for_children_too(start):
 
 
 def test_loss_of_its_terminal_ends_a_process_as_ever(tmp_path):
-    pid, terminal = os.forkpty()
-    if not pid:
-        os.chdir(tmp_path)
-        script = "import trackline, time; trackline.setup_logging('orders', console=False); print('ready', flush=True); time.sleep(60)"
-        os.execv(os.sys.executable, [os.sys.executable, "-c", script])
+    ours, its = os.openpty()
+    script = """
+    import fcntl, sys, termios, time
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    import trackline
+    trackline.setup_logging("orders", console=False)
+    print("ready", flush=True)
+    time.sleep(60)
+    """
+    process = run(script, cwd=tmp_path, wait=False, stdin=its, start_new_session=True)
     try:
-        assert b"ready" in os.read(terminal, 100)
+        assert process.stdout.readline() == "ready\n"
     finally:
-        os.close(terminal)  # the kernel sends SIGHUP
+        os.close(its)
+        os.close(ours)  # the kernel sends SIGHUP
+    process.communicate(timeout=20)
 
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGHUP
+    assert process.returncode == -signal.SIGHUP
 
 
 def test_close_puts_back_what_was_there(tmp_path, monkeypatch):
