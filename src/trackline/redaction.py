@@ -23,6 +23,7 @@ _ENDS = ("token", "cookie", "cookies", "setcookie", "xamzsignature", "xgoogsigna
 # As its last word only: compass, author.
 _LAST = frozenset({"pwd", "pass", "auth", "jwt", "otp", "cvv", "cvc"})
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_A-Za-z]+")
+_SEPARATOR = re.compile(r"[\W_]+")
 _MOST_WORDS = 4
 _MOST_KEPT = 4096
 _LONGEST = 256
@@ -54,6 +55,7 @@ class Redaction:
     """Says the same of a text."""
     _names: frozenset[str] = field(init=False, repr=False, compare=False)
     _kept: frozenset[str] = field(init=False, repr=False, compare=False)
+    _any_name: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _own: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
     _known: dict[str, bool] = field(init=False, repr=False, compare=False)
 
@@ -71,6 +73,7 @@ class Redaction:
                 if not isinstance(key, str) or not _squeezed(key):
                     raise ValueError(f"{option}={getattr(self, option)!r}: {key!r} is not a name: expected letters or digits in it")
         object.__setattr__(self, "_names", _NAMES | {_squeezed(key) for key in self.keys})
+        object.__setattr__(self, "_any_name", re.compile("|".join(sorted(map(re.escape, (*self._names, *_ENDS, *_LAST))))))
         object.__setattr__(self, "_kept", frozenset(map(_squeezed, self.keep)))
         object.__setattr__(self, "_own", tuple(_pattern(self.patterns, pattern) for pattern in self.patterns))
         object.__setattr__(self, "_known", {})
@@ -96,6 +99,8 @@ class Redaction:
     def _judge(self, key: str) -> bool:
         if len(key) > _LONGEST:
             key = f"{key[: _LONGEST // 2]} {key[-_LONGEST // 2 :]}"
+        if self._any_name.search(_SEPARATOR.sub("", key).lower()) is None:  # as of most keys: a quarter of the time of what follows
+            return False
         words = [word.lower() for word in _WORD.findall(key)]
         whole = "".join(words)
         if not words or whole in self._kept:

@@ -101,7 +101,7 @@ def test_what_the_user_passed_is_not_changed():
 @pytest.mark.parametrize("odd", ODD)  # by name: pytest itself looks at what it is given
 def test_value_without_secrets_is_given_as_it_is(odd):
     value = ODD[odd]
-    if odd in ("2**40 items", "deep list", "deep dict", "cycle", "many items"):
+    if odd in ("2**40 items", "deep list", "deep dict", "cycle", "many items", "many keys"):
         return
     [(_, given)] = redacted([("key", value)], DEFAULT_REDACTION)
 

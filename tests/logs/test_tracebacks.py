@@ -199,14 +199,14 @@ def test_exception_that_cannot_be_shown_still_gives_a_line(name):
 errors = st.recursive(
     st.sampled_from([ValueError, KeyError, OSError, BaseException]).flatmap(lambda kind: st.text(max_size=5).map(kind)),
     lambda inner: st.lists(inner, min_size=1, max_size=20).map(lambda members: BaseExceptionGroup("g", members)),
-    max_leaves=40,
+    max_leaves=8,
 )
 
 
 @given(
     error=errors, others=st.lists(errors, max_size=20), frames=st.integers(1, 8), most=st.integers(1024, 4096), depth=st.integers(0, 20)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_any_exception_is_within_its_limits(error, others, frames, most, depth):
     last = error
     for number, other in enumerate(others):
