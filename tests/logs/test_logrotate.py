@@ -140,7 +140,10 @@ def test_loss_of_its_terminal_ends_a_process_as_ever(tmp_path):
     finally:
         os.close(its)
         os.close(ours)  # the kernel sends SIGHUP
-    process.communicate(timeout=20)
+    try:
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
 
     assert process.returncode == -signal.SIGHUP
 

@@ -1,5 +1,6 @@
 """Places are claimed: one process each, and what a dead process has left is taken over before there is a new name."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -122,6 +123,21 @@ def test_lock_says_whose_the_place_is(claim, tmp_path):
     assert service_of(tmp_path / "app.log") == "app"
     assert not is_free(tmp_path / "app.log")
     assert is_free(tmp_path / "app-7.log")
+
+
+def test_name_is_not_given_up_for_want_of_a_descriptor(claim, tmp_path, monkeypatch):
+    claim()
+    system_open = os.open
+    first = iter([OSError(errno.EMFILE, "Too many open files")])
+
+    def refuse_once(*args, **options):
+        for error in first:
+            raise error
+        return system_open(*args, **options)
+
+    monkeypatch.setattr(os, "open", refuse_once)
+    with pytest.raises(OSError, match="Too many open files"):
+        claim()
 
 
 def test_pipe_that_somebody_has_put_there_is_left_alone(claim, tmp_path):
