@@ -2,7 +2,7 @@
 
 import json
 
-from logs.reading import run
+from logs.reading import messages, run
 
 SET_UP = """
 import json, logging, os
@@ -91,6 +91,7 @@ def test_closed_logging_has_nothing_to_observe_and_one_that_follows_has(tmp_path
 
     assert first == {}
     assert second["trackline.log.lines"][0] == 1
+    assert messages(tmp_path / "orders.log") == ["one", "two"]  # and no complaint of the SDK's of a second registration
 
 
 def test_forked_child_observes_its_own(tmp_path):
