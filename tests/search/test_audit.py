@@ -366,25 +366,39 @@ def test_line_that_is_written_after_its_file_was_read_is_there(tmp_path, monkeyp
     assert audit([tmp_path]).is_proved
 
 
-@pytest.mark.parametrize("name", ["a.log", "b.log"], ids=["in the same file", "in the next file"])
-def test_line_that_is_on_its_way_is_waited_for(tmp_path, monkeypatch, name):
-    path = log(tmp_path / "a.log", opening(1), made(2), made(4), made(5)[:40])
-    rest = [made(5)[40:]] if name == "a.log" else []
+@pytest.mark.parametrize(
+    ("begun", "name", "rest"),
+    [(b"", "a.log", made(3)), (made(3)[:40], "a.log", made(3)[40:]), (b"", "b.log", made(3))],
+    ids=["in the same file", "half of it there", "in the next file"],
+)
+def test_line_that_is_on_its_way_is_waited_for(tmp_path, monkeypatch, begun, name, rest):
+    log(tmp_path / "a.log", opening(1), made(2), made(4), begun)
+    texts = [rest, closing(5)]
 
     def write(_):
-        if not rest or rest[-1] != closing(6):
-            rest.extend([made(3), closing(6)])
-            with (tmp_path / name).open("ab") as file:
-                file.write(b"".join(rest))
+        with (tmp_path / name).open("ab") as file:
+            file.write(texts.pop(0) if texts else b"")
 
     monkeypatch.setattr(live, "_PATIENCE_SECONDS", 60)
     monkeypatch.setattr(live.time, "sleep", write)
 
-    report = audit([tmp_path])
+    process = only(tmp_path)
 
-    assert path.exists()
-    assert report.processes[0].missing_numbers == (() if name == "a.log" else ((5, 5),))
-    assert report.processes[0].is_closed
+    assert process.missing == 0
+    assert process.highest == 4
+
+
+def test_files_that_came_and_went_before_a_process_closed_are_looked_for(tmp_path, monkeypatch):
+    log(tmp_path / "a.log", opening(1), made(2))
+    log(tmp_path / "c.log", opening(5, 3), closing(6))
+
+    def write(_):
+        log(tmp_path / "b.log", opening(3, 2), made(4))
+
+    monkeypatch.setattr(live, "_PATIENCE_SECONDS", 60)
+    monkeypatch.setattr(live.time, "sleep", write)
+
+    assert audit([tmp_path]).is_proved
 
 
 def test_line_that_comes_while_another_is_waited_for_is_not_judged(tmp_path, monkeypatch):

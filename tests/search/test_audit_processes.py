@@ -135,11 +135,11 @@ def test_parent_and_forked_children_have_an_account_each(start, tmp_path):
     assert len({process.pid for process in report.processes}) == 4
 
 
-def test_process_that_writes_and_rotates_meanwhile_has_nothing_missing(start, tmp_path):
+def test_process_that_writes_rotates_and_compresses_meanwhile_has_nothing_missing(start, tmp_path):
     process = start(
         """
         import threading
-        trackline.setup_logging("orders", console=False, max_file_bytes=100_000, retention_bytes=None)
+        trackline.setup_logging("orders", console=False, max_file_bytes=100_000, compress="gzip", compress_after=0)
         threading.Thread(target=sys.stdin.read, daemon=True).start()
         log = logging.getLogger("shop")
         def work():

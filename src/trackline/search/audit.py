@@ -77,7 +77,7 @@ def audit(paths: Iterable[str | os.PathLike[str]]) -> AuditReport:
     Account for the lines of all processes that wrote into these files and directories.
 
     A path is a file, or a directory that is searched for log files with all that is below it. Processes may write, rotate and compress
-    meanwhile; where a number is missing of one that does, the audit waits for it, up to two seconds. Opens nothing for writing and
+    meanwhile; where a number is missing of one that does, the audit waits for it, two seconds. Opens nothing for writing and
     takes no lock. Never raises for what is in the files or cannot be read: the report says so. Memory goes by the number of files, and
     of the breaks in the order of each process's lines, not by the number of lines.
     """

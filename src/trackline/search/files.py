@@ -89,7 +89,7 @@ class LogFiles:
 
     def __iter__(self) -> Iterator[tuple[Path, Reader]]:
         for _ in range(_SWEEPS):
-            seen = len(self._seen)
+            seen, is_gone = len(self._seen), False
             for path in self._listed():
                 try:
                     # A pipe can be read once; to open it again would wait for another writer.
@@ -100,11 +100,11 @@ class LogFiles:
                         if reader is not None:
                             yield path, reader
                 except FileNotFoundError:
-                    continue  # rotated since the listing: the next sweep meets it under its new name
+                    is_gone = True  # rotated since the listing: the next sweep meets it under its new name
                 except (OSError, ValueError, ImportError) as error:  # not every CPython was built with bz2 and lzma
                     self.warn(path, error)
             self._is_listed = True
-            if len(self._seen) == seen:
+            if len(self._seen) == seen and not is_gone:
                 break
 
     def warn(self, path: object, error: object) -> None:

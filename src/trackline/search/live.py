@@ -51,7 +51,7 @@ class LiveFiles:
         """
         Read all there is, and finish the ledgers; give for each process the number up to which its lines should be there by now.
 
-        None where that is all of them. Waits where a number is missing of a process that writes, up to two seconds.
+        None where that is all of them. Waits where a number is missing of a process that writes, for two seconds in which none comes.
         """
         self._read_new()
         # Whoever has opened a next file that is read already writes no more to this one: what is still missing waits in a queue.
@@ -60,20 +60,23 @@ class LiveFiles:
         writing = {nonce for ledger in growing for nonce in ledger.parts}
         by_process = grouped(self.ledgers)
         up_to = {nonce: account(nonce, found).highest if nonce in writing else None for nonce, found in by_process.items()}
+        missing = self._missing(up_to)
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while self._is_incomplete(up_to) and time.monotonic() < deadline:
+        while missing and time.monotonic() < deadline:
             time.sleep(0.05)
             self._read_on()
             self._read_new()
+            if (still := self._missing(up_to)) < missing:
+                missing, deadline = still, time.monotonic() + _PATIENCE_SECONDS
         growing |= self._growing()
         for ledger in self.ledgers:
             ledger.finish(is_written_to=ledger in growing)
         return up_to
 
-    def _is_incomplete(self, up_to: dict[str, int | None]) -> bool:
+    def _missing(self, up_to: dict[str, int | None]) -> int:
+        """Count what is missing of processes that write, or have done so until now: files may have come and gone between two looks."""
         by_process = grouped(self.ledgers)
-        found = (account(nonce, by_process[nonce], up_to=highest) for nonce, highest in up_to.items() if highest is not None)
-        return any(process.missing and not process.is_closed for process in found)
+        return sum(account(nonce, by_process[nonce], up_to=highest).missing for nonce, highest in up_to.items() if highest is not None)
 
     def _read_new(self) -> None:
         for path, reader in self._files:
