@@ -2,7 +2,10 @@
 
 import json
 
+from opentelemetry.metrics import NoOpMeter
+
 from logs.reading import messages, run
+from trackline.logs import metrics
 
 SET_UP = """
 import json, logging, os
@@ -44,7 +47,11 @@ def test_what_was_written_and_what_waits_is_observed(tmp_path):
     [found] = shown("set_provider()\n" + START + "log.info('one')\nlog.info('two')\nhandle.flush()\nshow()", tmp_path)
 
     assert found["trackline.log.lines"] == [2, "{line}", True]
+    size = sum(len(line) for line in (tmp_path / "orders.log").read_bytes().splitlines(keepends=True)[:3])
+    assert found["trackline.log.size"] == [size, "By", True]
     assert found["trackline.log.errors"] == [0, "{error}", True]
+    assert found["trackline.log.rotations"] == [0, "{file}", True]
+    assert found["trackline.log.rotation.errors"] == [0, "{error}", True]
     assert 1024 < found["trackline.log.size"][0] < (tmp_path / "orders.log").stat().st_size  # the closing line is not there yet
     assert found["trackline.log.rotations"] == [0, "{file}", True]
     assert found["trackline.log.rotation.errors"] == [0, "{error}", True]
@@ -110,6 +117,16 @@ if not pid:
 print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), collect()["trackline.log.lines",][0]]))
 """
     assert shown(script, tmp_path) == [[1, 5]]
+
+
+def test_instruments_are_registered_once_in_a_process(monkeypatch):
+    asked = []
+    monkeypatch.setattr(metrics, "_is_registered", False)
+    monkeypatch.setattr(metrics, "get_meter", lambda *of: asked.append(of) or NoOpMeter("trackline"))
+    for _ in range(2):
+        metrics.register_metrics(lambda: None)
+
+    assert len(asked) == 1
 
 
 def test_no_sdk_is_no_error(tmp_path):

@@ -18,14 +18,9 @@ if TYPE_CHECKING:
 REASON = "trackline.log.drop.reason"
 
 
-def _by_reason(stats: LogStats) -> int | Mapping[str, int]:
-    by_reason: Mapping[str, int] | None = getattr(stats, "dropped_by_reason", None)
-    return stats.dropped if by_reason is None else by_reason
-
-
 _COUNTERS: tuple[tuple[str, str, str, Read], ...] = (
     ("trackline.log.lines", "{line}", "Lines written.", lambda stats: stats.written),
-    ("trackline.log.dropped", "{line}", "Lines dropped for want of room.", _by_reason),
+    ("trackline.log.dropped", "{line}", "Lines dropped for want of room.", lambda stats: stats.dropped_by_reason),
     ("trackline.log.suppressed", "{line}", "Lines left out by sampling or a rate limit.", lambda stats: stats.suppressed),
     ("trackline.log.errors", "{error}", "Failed attempts to write; the lines wait.", lambda stats: stats.errors),
     ("trackline.log.size", "By", "What was written to files.", lambda stats: stats.written_bytes),
