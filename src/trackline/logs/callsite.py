@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trackline.logs.schema import EcsSchema
 
-_INTERNAL = logging._srcfile  # type: ignore[attr-defined]  # noqa: SLF001  (whose frames its findCaller leaves out)
+_INTERNAL = logging._srcfile  # noqa: SLF001  (whose frames its findCaller leaves out)
 _level_names = logging._levelToName  # noqa: SLF001  (what getLevelName() looks into)
 _MESSAGE, _EVENT, _THREAD = "\x00message\x00", "\x00event\x00", "\x00thread\x00"
 """What stands where a line is cut; one in which a name has such characters is cut nowhere."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from trackline.logs.callsite import CallSite, call_site, fields_of, ids_part
+from trackline.logs.dump import MAX_LINE, dump
 from trackline.logs.placing import Placing, placing_of
 from trackline.logs.plain import Plain, clean
 from trackline.logs.record import message_of, now_in_context
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from trackline.logs.schema import EcsSchema
 
 _LABELS = b',"labels":'
+_BRACE = ord("{")
 _MOST_KEPT = 10_000
 
 
@@ -42,7 +44,7 @@ class Call(NamedTuple):
     message: str
     args: tuple[str | float | bool | None, ...]
     end: bytes
-    """The line from the first extra on."""
+    """The line from the first extra on; without its comma and the name ``labels`` where it is nothing but those."""
     ids: bytes
     thread_name: str
 
@@ -58,7 +60,8 @@ class DirectLines:
         self._schema = schema
         self._taken = fields_of(schema)
         self._redaction = schema.contents.redaction
-        self.resource, self.put = schema.resource, queue.put
+        self.resource, self.put_call, self.put = schema.resource, queue.put_call, queue.put
+        queue.finish = self.finish
         self._renew()
         _all.add(self)
 
@@ -135,16 +138,20 @@ class DirectLines:
             except Exception:  # noqa: BLE001  (arguments that do not fit, half a surrogate pair)
                 text = _text_of(message, args)
             if redacts:
-                end = self._redacted(end)  # noqa: PLW2901
+                end = self._redacted(end)
             thread = threads.get(thread_name) or self._find_thread(thread_name)
-            entries[index] = b"".join((before, b"%06d" % micros, site[3], text, ids, b"%d" % number, site[4], thread, end))
+            name = _LABELS if end[0] == _BRACE else b""
+            line = b"".join((before, b"%06d" % micros, site[3], text, ids, b"%d" % number, site[4], thread, name, end))
+            if len(line) >= MAX_LINE:  # a format may ask for any width
+                line = dump(orjson.loads(line))
+            entries[index] = line
 
     def _redacted(self, end: bytes) -> bytes:
         # What is more than labels was looked through when it was encoded.
-        if self._redaction is None or not end.startswith(_LABELS) or not self._redaction.suspicious(end):
+        if self._redaction is None or end[0] != _BRACE or not self._redaction.suspicious(end):
             return end
-        labels = redacted(list(orjson.loads(end[len(_LABELS) : -2]).items()), self._redaction)
-        return b"%b%b}\n" % (_LABELS, orjson.dumps(dict(labels)))
+        labels = redacted(list(orjson.loads(end[:-2]).items()), self._redaction)
+        return orjson.dumps(dict(labels)) + b"}\n"
 
     def _begin_second(self, now: int) -> tuple[int, bytes, int]:
         second, micros = divmod(now, 1_000_000)

@@ -23,6 +23,8 @@ from trackline.logs.stamping import is_stamp_of
 if TYPE_CHECKING:
     from types import FrameType
 
+_SHORT = 512
+"""Characters and bytes. What is longer is made a line at once: of what waits in the queue, the size is to be known."""
 _LONG = 64 * 1024
 """What is longer goes the long way, which knows where a line is to be cut."""
 _NUMBERS = SCALARS - {str}
@@ -35,6 +37,24 @@ _threads: Any = threading._active  # type: ignore[attr-defined]  # noqa: SLF001 
 _in_otel = getattr(getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None), "get", otel_context.get_current)
 
 
+def _method(level: int) -> Any:
+    """Make the method of `DirectLogger` that logs on a level."""
+
+    def log(self: Any, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
+        # isEnabledFor() without the call, for a level that it was asked for before.
+        is_on = self._cache.get(level)
+        if (
+            (is_on or (is_on is None and self.isEnabledFor(level)))
+            and not self.disabled
+            and (options or not _say(self, level, msg, args, extra, _getframe(1)))
+        ):
+            self._log_as_ever(level, msg, args, extra, options)
+
+    log.__name__ = logging.getLevelName(level).lower()
+    log.__qualname__ = f"DirectLogger.{log.__name__}"
+    return log
+
+
 class DirectLogger(logging.Logger):
     """
     A logger like any other. A call whose record only our handler would see is queued as it is, with no record made of it.
@@ -43,25 +63,7 @@ class DirectLogger(logging.Logger):
     logging, the call is logging's own. Both ways give the same bytes.
     """
 
-    def debug(self, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
-        if not self.disabled and (self._cache.get(DEBUG) or self.isEnabledFor(DEBUG)) and (options or not _say(self, DEBUG, msg, args, extra, _getframe(1))):
-            self._log_as_ever(DEBUG, msg, args, extra, options)
-
-    def info(self, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
-        if not self.disabled and (self._cache.get(INFO) or self.isEnabledFor(INFO)) and (options or not _say(self, INFO, msg, args, extra, _getframe(1))):
-            self._log_as_ever(INFO, msg, args, extra, options)
-
-    def warning(self, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
-        if not self.disabled and (self._cache.get(WARNING) or self.isEnabledFor(WARNING)) and (options or not _say(self, WARNING, msg, args, extra, _getframe(1))):
-            self._log_as_ever(WARNING, msg, args, extra, options)
-
-    def error(self, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
-        if not self.disabled and (self._cache.get(ERROR) or self.isEnabledFor(ERROR)) and (options or not _say(self, ERROR, msg, args, extra, _getframe(1))):
-            self._log_as_ever(ERROR, msg, args, extra, options)
-
-    def critical(self, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
-        if not self.disabled and (self._cache.get(CRITICAL) or self.isEnabledFor(CRITICAL)) and (options or not _say(self, CRITICAL, msg, args, extra, _getframe(1))):
-            self._log_as_ever(CRITICAL, msg, args, extra, options)
+    debug, info, warning, error, critical = map(_method, (DEBUG, INFO, WARNING, ERROR, CRITICAL))
 
     def log(self, level: int, msg: object, *args: Any, extra: Any = None, **options: Any) -> None:
         if type(level) is not int:
@@ -135,13 +137,15 @@ def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a tw
             labels = direct.labels
             for key, value in extra.items():
                 if key not in labels:
-                    if (end := direct.encode_extras(extra)) is None:
+                    encoded = direct.encode_extras(extra)
+                    if encoded is None:
                         return False
+                    end = encoded
                     break
                 if type(value) not in SCALARS:
                     return False
             else:
-                end = b',"labels":%b}\n' % dumps(extra)
+                end = dumps(extra) + b"}\n"
         size += len(msg) + len(end)
         if size > _LONG:
             return False
@@ -154,7 +158,10 @@ def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a tw
         thread_name = _threads[get_ident()]._name  # noqa: SLF001
         # From here on nothing fails: a number that is taken has to be found in a line.
         call = direct.resource.next_number(), time_ns(), site, msg, args, end, ids[2], thread_name
-        direct.put(direct.line(call), level)
+        if size > _SHORT or level > INFO:
+            direct.put(direct.line(call), level)
+        else:
+            direct.put_call(call)
     except Exception:  # noqa: BLE001  (the long way knows what to do about it)
         return False
     if not handler.writer.is_running:

@@ -10,13 +10,20 @@ from contextlib import suppress
 from itertools import repeat
 from logging import ERROR, INFO
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from trackline.config import QUEUE_POLICIES
 from trackline.logs.blocking import may_wait
 from trackline.logs.drops import LEVELS, Drops
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 OVERHEAD = 56
 """What a line takes in memory besides its own bytes: the head of the object, what malloc rounds up, and its place in the queue."""
+
+CALL_BYTES = 1024
+"""What a call counts that waits to be made a line of: no less than it takes in memory, with all that it refers to."""
 
 _TICK = 0.05
 _BATCH_BYTES = 256 * 1024
@@ -43,9 +50,9 @@ class _Critical(bytes):
 
 # A line knows its level by its type: most are INFO, and cost nothing.
 _KINDS: tuple[type[bytes], ...] = (_Debug, bytes, _Warning, _Error, _Critical)
-_NAMES = dict(zip(_KINDS, LEVELS, strict=True))
+_NAMES: dict[type, str] = {**dict(zip(_KINDS, LEVELS, strict=True)), tuple: "info"}
 _KIND_OF = dict(zip((10, 20, 30, 40, 50), _KINDS, strict=True))
-_GOES_FIRST = frozenset({_Debug, bytes})
+_GOES_FIRST = frozenset({_Debug, bytes, tuple})
 
 
 def _kind_of(level: int) -> type[bytes]:
@@ -76,13 +83,15 @@ class LineQueue:
         self, max_lines: int = 200_000, max_bytes: int = 64 * 1024 * 1024, policy: str = QUEUE_POLICIES[0], timeout: float = 1.0
     ) -> None:
         self.max_lines, self.max_bytes, self.policy, self.timeout = max_lines, max_bytes, policy, timeout
+        self.finish: Callable[[list[Any]], None] = lambda _entries: None
+        """Makes lines, in place, of the calls among what is taken."""
         self.renew()
 
     def renew(self) -> None:
         """Begin empty, as in a forked child: what is waiting is the parent's, and its locks may be held for ever."""
         self._lock = threading.RLock()
-        self._lines: deque[bytes] = deque()
-        self._front: deque[bytes] = deque()  # what was kept of the lines among which room was made: before the others
+        self._lines: deque[Any] = deque()  # lines, and calls of which there is to be one
+        self._front: deque[Any] = deque()  # what was kept of the lines among which room was made: before the others
         self._batch: list[bytes] = []  # under way to the file: before all
         self._batch_bytes = 0
         self._bytes = 0  # of all three
@@ -113,6 +122,19 @@ class LineQueue:
             self._is_awake = True
             self.wake()
         elif not self._is_awake:
+            self._is_awake = True
+            self._wake.put(None)
+        return True
+
+    def put_call(self, call: tuple[Any, ...]) -> bool:
+        """Append what a call has said at INFO, of which `finish` makes a line; or drop it and count it. Says whether it was taken."""
+        if self._bytes > self._easy_bytes or len(self._lines) >= self._easy_lines:
+            entries: list[Any] = [call]
+            self.finish(entries)
+            return self.put(entries[0], INFO)
+        self._bytes += CALL_BYTES
+        self._lines.append(call)
+        if not self._is_awake:
             self._is_awake = True
             self._wake.put(None)
         return True
@@ -152,7 +174,7 @@ class LineQueue:
 
         Until they are taken from this list, and `settle` is called, they count as waiting, and are given again.
         """
-        batch = self._batch
+        batch: list[Any] = self._batch
         if not batch:
             with self._lock:
                 size = 0
@@ -161,10 +183,17 @@ class LineQueue:
                         count = 1 if len(lines[0]) > _BATCH_BYTES // _CHUNK else min(len(lines), _CHUNK)
                         # In one go: what an exception out of a signal handler interrupts would be lost.
                         batch.extend(map(deque.popleft, repeat(lines, count)))
-                        size += sum(map(len, batch[-count:]))
+                        size += count * CALL_BYTES // 2 if type(batch[-1]) is tuple else sum(map(len, batch[-count:]))
                 self._batch_bytes = size + len(batch) * OVERHEAD
                 self._has_taken = self._has_taken or bool(batch)
                 self._set_easy_lines()
+        calls = sum(type(entry) is tuple for entry in batch)
+        if calls:
+            counted = calls * CALL_BYTES + sum(len(entry) + OVERHEAD for entry in batch if type(entry) is not tuple)
+            self.finish(batch)
+            with self._lock:
+                self._batch_bytes = sum(map(len, batch)) + len(batch) * OVERHEAD
+                self._bytes += self._batch_bytes - counted
         return batch
 
     def settle(self) -> None:
@@ -276,8 +305,8 @@ class LineQueue:
                     self._front.append(line)
         self._set_easy_lines()
 
-    def _drop(self, line: bytes, reason: str) -> None:
-        self._bytes -= len(line) + OVERHEAD
+    def _drop(self, line: Any, reason: str) -> None:
+        self._bytes -= CALL_BYTES if type(line) is tuple else len(line) + OVERHEAD
         self._count(reason, line)
 
     def _count(self, reason: str, line: bytes) -> None:

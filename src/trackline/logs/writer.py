@@ -166,10 +166,11 @@ class LogWriter:
             if thread.is_alive():
                 self._say_last(f"{len(self._queue)} lines were not written within {timeout:.2g} s", is_last=self.is_exiting)
                 return len(self._queue)
+        is_written = True
         if self._thread is None and (len(self._queue) or (self._file is not None and self._file.is_open)):
             is_written = self._drain(deadline - time.monotonic())
             self._finish(is_written=is_written, timeout=deadline - time.monotonic())
-        if self.is_exiting and len(self._queue):
+        if self.is_exiting and not is_written and len(self._queue):  # else they are of a thread that logs on, and writes them itself
             self._say_last(f"{len(self._queue)} lines could not be written", is_last=True)
         return len(self._queue)
 
