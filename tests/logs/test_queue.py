@@ -333,6 +333,14 @@ def test_batches_of_short_lines_are_a_quarter_of_a_mebibyte():
     assert 256 * 1024 <= sum(map(len, queue.take())) < 260 * 1024
 
 
+def test_levels_between_the_five_count_as_the_one_below():
+    queue = LineQueue(max_lines=0)
+    for level in (0, 9, 19, 20, 25.5, 29, 35, 45, 60, 10**6):
+        queue.put(LINE, level)
+
+    assert queue.dropped_by_level() == {"debug": 3, "info": 3, "warning": 1, "error": 1, "critical": 2}
+
+
 def test_lines_that_are_not_written_are_given_again_first_and_count_as_waiting():
     queue = LineQueue(max_lines=10, policy="drop-newest")
     for number in range(5):

@@ -56,7 +56,7 @@ _GOES_FIRST = frozenset({_Debug, bytes, tuple})
 
 
 def _kind_of(level: int) -> type[bytes]:
-    return _KINDS[min(max(level // 10 - 1, 0), len(_KINDS) - 1)]
+    return _KINDS[int(min(max(level // 10 - 1, 0), len(_KINDS) - 1))]  # a level of somebody's own may be no integer
 
 
 class LineQueue:
