@@ -26,6 +26,7 @@ from starlette.routing import Mount, Route
 import trackline
 from logs.reading import read
 from trackline import TrackingMiddleware, exchange, setup_logging
+from trackline.environment import LOGGING, from_env
 from trackline.logs.route import route_of
 
 CLIENT = [(b"host", b"shop.example:8443"), (b"user-agent", b"curl/8"), (b"content-length", b"12")]
@@ -436,6 +437,12 @@ def test_exclude_that_raises_leaves_nothing_out_and_is_said(tmp_path):
 def test_exclude_of_another_kind_is_refused(tmp_path, value):
     with pytest.raises(ValueError, match=r"access_exclude=.*: expected paths such as"):
         setup_logging("orders", log_dir=tmp_path, console=False, access_exclude=value)
+
+
+def test_environment_sets_the_same():
+    environ = {"TRACKLINE_ACCESS_LOG": "off", "TRACKLINE_ACCESS_EXCLUDE": "/healthz, /internal/*"}
+
+    assert from_env(LOGGING, environ) == {"access_log": False, "access_exclude": ["/healthz", "/internal/*"]}
 
 
 def test_there_are_no_lines_where_it_is_off_and_nobody_watches(tmp_path):
