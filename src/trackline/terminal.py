@@ -14,7 +14,15 @@ def wants_color(stream: TextIO) -> bool:
     """Say whether to colour what goes to a stream: on a terminal, save that NO_COLOR and FORCE_COLOR have the last word."""
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+    return bool(os.environ.get("FORCE_COLOR")) or (is_terminal(stream) and os.environ.get("TERM") != "dumb")
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Say whether a stream is a terminal; what somebody has put in the place of one, a notebook's or a test's, may not know."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):  # ValueError: it is closed
+        return False
 
 
 class Text(NamedTuple):

@@ -1,13 +1,16 @@
 """Standard output: for a person on a terminal, lines of JSON everywhere else."""
 
 import json
+import logging
 import os
 import pty
 import re
+import sys
 
 import pytest
 
 from logs.reading import run
+from trackline import setup_logging
 
 SCRIPT = """
 import logging, trackline
@@ -65,6 +68,24 @@ def test_pipe_gets_rows_for_a_person_where_they_are_asked_for(tmp_path):
 
     assert PRETTY.match(run(script, cwd=tmp_path).out)
     assert "\x1b[32mINFO" in run(script, cwd=tmp_path, env={"FORCE_COLOR": "1"}).out
+
+
+@pytest.mark.parametrize("console", ["auto", "pretty"])
+def test_stream_that_can_do_nothing_but_write_gets_the_lines(console, tmp_path, monkeypatch):
+    class Stream:
+        written = ""
+
+        def write(self, text):
+            self.written += text
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stdout", Stream())
+    with setup_logging("orders", file=False, console=console):
+        logging.getLogger("app").info("paid")
+
+    assert "paid" in sys.stdout.written
 
 
 def test_stream_of_another_encoding_gets_what_it_can_show(tmp_path):

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trackline.logs.pretty import pretty
-from trackline.terminal import wants_color
+from trackline.terminal import is_terminal, wants_color
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -30,7 +30,7 @@ class Console:
         stream = sys.stdout
         if stream is None:  # pythonw, or a daemon
             return
-        if self._form != "json" and (self._form == "pretty" or stream.isatty()):
+        if self._form != "json" and (self._form == "pretty" or is_terminal(stream)):
             data = _pretty(data, stream)
         try:
             descriptor = stream.fileno()
