@@ -340,6 +340,15 @@ def test_name_that_retention_has_freed_is_not_used_again(open_file, tmp_path):
     assert b"".join(path.read_bytes().removeprefix(OPENING) for path in paths) == b"".join(LINES[392:500])
 
 
+def test_name_of_the_last_file_is_not_used_again_where_it_was_shipped_and_deleted(open_file, tmp_path):
+    file = open_file(max_file_bytes=5000)
+    for number in range(3):
+        file.write(list(LINES[:60]))
+        [rotated] = tmp_path.glob("app.log.*")
+        assert rotated.name.endswith(f"_{number:06}") if number else "_" not in rotated.name
+        rotated.unlink()
+
+
 def test_size_and_midnight_end_files_together(open_file, tmp_path, clock):
     file = open_file(max_file_bytes=5000)
     for line in LINES[:60]:

@@ -184,6 +184,14 @@ def test_directory_with_the_name_of_a_log_is_left_alone(own, tmp_path):
     assert names(tmp_path) == {"app.log.2026-01-01", "app.log", ".app.lock"}
 
 
+def test_link_with_the_name_of_a_log_is_left_alone(own, tmp_path):
+    (tmp_path / "app.log.2026-01-01").symlink_to("elsewhere")
+    os.utime(tmp_path / "app.log.2026-01-01", (OLD, OLD), follow_symlinks=False)
+    delete(own)
+
+    assert names(tmp_path) == {"app.log.2026-01-01", "app.log", ".app.lock"}
+
+
 def test_opening_a_file_deletes_what_is_too_old(tmp_path):
     make(tmp_path, "app.log.2026-01-01")
     file = LogFile(LogSettings("app", "INFO", "ecs", tmp_path, console=False, file=True, retention_days=7), lambda path: b"opening\n")
