@@ -1,6 +1,8 @@
-"""trackline.setup_logging, the whole ECS line: the handler on the root logger, one file a process, which it names itself."""
+"""trackline.setup_logging, the whole ECS line: to one file a process, as on a server, or to standard output, as in a container."""
 
 import logging
+import stat
+import sys
 from pathlib import Path
 
 import trackline
@@ -9,15 +11,16 @@ from common import LogPeer
 
 class Trackline(LogPeer):
     name = "trackline setup_logging, ecs"
-    fifo = False  # it rotates, so it opens files only, and names them
     lossy = True  # bounded: what there was no room for is counted, and said in the log
 
     def open(self, path):
-        self.handle = trackline.setup_logging("bench", log_dir=Path(path).parent / "trackline", console=False)
+        path = Path(path)
+        if path.exists() and stat.S_ISFIFO(path.stat().st_mode):
+            sys.stdout = path.open("w")
+            self.handle = trackline.setup_logging("app", file=False, console="json")
+        else:
+            self.handle = trackline.setup_logging(path.stem, log_dir=path.parent, console=False)
         self.logger = logging.getLogger("bench.app")
-
-    def log_file(self, path):
-        return str(self.handle.stats().path or Path(path).parent / "trackline" / "bench.log")
 
     def set_id(self, own_id):
         trackline.TRACKING_ID.set(own_id)
