@@ -114,6 +114,21 @@ def test_three():
     )
 
 
+def test_application_that_sets_up_logging_meanwhile_keeps_its_level(tests_pass):
+    tests_pass(
+        """
+def test_one(tracked_lines, tmp_path):
+    trackline.setup_logging("orders", log_dir=tmp_path, console=False)
+    pay("order-1")
+
+def test_two(tracked_lines):
+    pay("order-1")
+    assert tracked_lines.messages == ["paid", "slow", "lost"]
+""",
+        passed=2,
+    )
+
+
 def test_captures_of_others_go_on(tests_pass):
     tests_pass("""
 def test(tracked_lines, caplog):

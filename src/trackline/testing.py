@@ -101,14 +101,16 @@ def capture_lines() -> Iterator[TrackedLines]:
     """
     lines = TrackedLines()
     handler = _Capture(make_schema(_settings()), lines._lines)  # noqa: SLF001  (of this module)
-    root = logging.getLogger()
+    root, before = logging.getLogger(), current()
     root.addHandler(handler)
-    if current() is None and root.level > logging.INFO:
+    if before is None and root.level > logging.INFO:
         lines.set_level(logging.INFO)
     try:
         yield lines
     finally:
         root.removeHandler(handler)
+        if current() is not before:
+            lines._levels.pop("root", None)  # noqa: SLF001  (an application that was imported meanwhile has set it)
         lines._restore()  # noqa: SLF001
 
 

@@ -138,6 +138,21 @@ def test_warning_is_one_line_beside_that_of_logging(tmp_path):
     assert messages(tmp_path / "orders.log") == ["UserWarning: old"]
 
 
+def test_handler_that_warns_whenever_it_is_called_does_no_harm(tmp_path):
+    script = """
+class Warning_(logging.Handler):
+    def emit(self, record):
+        warnings.warn("deprecated", DeprecationWarning)
+logging.getLogger().addHandler(Warning_())
+warnings.simplefilter("always")
+logging.getLogger("app").info("one")
+"""
+    done, lines = lines_of(script, tmp_path)
+
+    assert [line["message"] for line in lines] == ["one", "DeprecationWarning: deprecated"]
+    assert done.err.count("deprecated") <= 2  # the second, and the line of the program that it is about
+
+
 def test_recorded_warnings_are_not_logged(tmp_path):
     with setup_logging("orders", log_dir=tmp_path, console=False), warnings.catch_warnings(record=True) as recorded:
         warnings.simplefilter("always")
@@ -310,6 +325,29 @@ def test_process_that_does_not_crash_leaves_no_file(end, tmp_path):
 
     assert done.out == "1\n"
     assert faults(tmp_path) == []
+
+
+def test_trace_has_the_mode_of_the_files(tmp_path):
+    script = (
+        "trackline.setup_logging('orders', console=False, log_dir='.', file_mode=0o660)\nimport faulthandler\nfaulthandler._sigsegv()"
+    )
+    run(PREAMBLE + script, cwd=tmp_path)
+    [path] = tmp_path.glob("*.fault")
+
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_trace_is_on_stderr_where_there_can_be_no_file(tmp_path):
+    script = """
+import faulthandler
+os.symlink("elsewhere", f"orders-{os.getpid()}.fault")
+trackline.setup_logging('orders', console=False, log_dir='.')
+faulthandler._sigsegv()
+"""
+    done = run(PREAMBLE + script, cwd=tmp_path)
+
+    assert done.err.startswith("Fatal Python error: Segmentation fault")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_faulthandler_that_is_on_stays_as_it_is(tmp_path):

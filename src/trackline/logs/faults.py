@@ -17,26 +17,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from trackline.config import LogSettings
+
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-_MODE = 0o640
 
 
 class FaultFile:
     """
-    ``orders-<pid>.fault``, where Python writes the stack of every thread when the process crashes; with no directory, stderr.
+    ``orders-<pid>.fault``, where Python writes the stack of every thread when the process crashes; with no file, stderr.
 
     Not where faulthandler is on already: a process has one. A forked child has its parent's. The file is locked while a process that
     may write to it lives; deleted at its end where nothing was written, and otherwise after ``retention_days``, by whoever comes next.
     """
 
-    def __init__(self, directory: Path | None, service_name: str, retention_days: int) -> None:
-        self._directory, self._retention_days = directory, retention_days
-        self._stem = safe_name(service_name)
+    def __init__(self, settings: LogSettings) -> None:
+        self._settings = settings
+        self._stem = safe_name(settings.service_name)
         self._descriptor: int | None = None
         self._path: Path | None = None
         self._is_ours = False
@@ -46,14 +47,13 @@ class FaultFile:
         """Switch faulthandler on. Never raises: a crash without a trace is still better than no start."""
         if faulthandler.is_enabled():
             return
-        with suppress(OSError, ValueError, AttributeError, RuntimeError):  # no directory, or a stderr that is no file
-            if self._directory is None:
-                faulthandler.enable(sys.stderr)
-            else:
-                self._path = self._directory / f"{self._stem}-{os.getpid()}.fault"
-                self._descriptor = _open_locked(self._path)
-                faulthandler.enable(self._descriptor)
-                self._delete_old(self._directory)
+        if self._settings.file:
+            with suppress(OSError):
+                self._path = self._settings.log_dir / f"{self._stem}-{os.getpid()}.fault"
+                self._descriptor = _open_locked(self._path, self._settings.file_mode)
+                self._delete_old(self._settings.log_dir)
+        with suppress(OSError, ValueError, AttributeError, RuntimeError):  # a stderr that is no file, or none
+            faulthandler.enable(sys.stderr if self._descriptor is None else self._descriptor)
             self._is_ours = True
             self._forget = call_last(self.close)
 
@@ -72,17 +72,18 @@ class FaultFile:
 
     def _delete_old(self, directory: Path) -> None:
         is_one = re.compile(re.escape(self._stem) + r"-\d+\.fault").fullmatch
-        before = time.time() - self._retention_days * 86_400
+        before = time.time() - self._settings.retention_days * 86_400
         for path in directory.iterdir():
             if is_one(path.name) and path != self._path:
                 _delete(path, before)
 
 
-def _open_locked(path: Path) -> int:
+def _open_locked(path: Path, mode: int) -> int:
     while True:
-        descriptor = os.open(path, _FLAGS, _MODE)
+        descriptor = os.open(path, _FLAGS, mode)
         _lock(descriptor)
         with suppress(OSError):
+            os.fchmod(descriptor, mode)  # the umask has taken from it
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
                 return descriptor
         os.close(descriptor)  # another process has found it empty and deleted it, just before it was locked

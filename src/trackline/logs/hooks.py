@@ -26,7 +26,7 @@ class Hooks:
         self._settings, self._flush = settings, flush
         self._undo: list[Callable[[], None]] = []
         self._loops = LoopErrors()
-        self._faults = FaultFile(settings.log_dir if settings.file else None, settings.service_name, settings.retention_days)
+        self._faults = FaultFile(settings)
 
     def install(self) -> None:
         """Put the hooks in their places. Never raises."""

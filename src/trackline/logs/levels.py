@@ -155,7 +155,8 @@ class _Levels:
                 _change(logger, change.before, " again")
 
     def order(self, level: str | None) -> None:
-        self._orders.put((level,))
+        if self._is_watching:
+            self._orders.put((level,))
 
     def watch(self, is_watching: bool) -> None:
         self._is_watching = is_watching

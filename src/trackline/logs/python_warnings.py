@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
 from trackline.logs.hooking import hook, log_at
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOGGER = "py.warnings"  # that of logging.captureWarnings
+_IS_LOGGING = ContextVar("trackline_logs_a_warning", default=False)  # a handler of the user's may warn, each time
 
 
 def log_warnings() -> Callable[[], None]:
@@ -32,10 +34,14 @@ def log_warnings() -> Callable[[], None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if file is None:
+        if file is None and not _IS_LOGGING.get():
+            token = _IS_LOGGING.set(True)
             text = f"{category.__name__}: {text_of(message)}"
             place = (filename, lineno, None)
-            is_said = log_at(LOGGER, logging.WARNING, text, place, extra={"warning.category": category.__name__})
+            try:
+                is_said = log_at(LOGGER, logging.WARNING, text, place, extra={"warning.category": category.__name__})
+            finally:
+                _IS_LOGGING.reset(token)
             if is_said and getattr(previous, "__module__", "") in ("warnings", "_py_warnings", "logging"):
                 return
         previous(message, category, filename, lineno, file, line)
