@@ -79,14 +79,16 @@ class FaultFile:
 
 
 def _open_locked(path: Path, mode: int) -> int:
-    while True:
+    for _ in range(10):
         descriptor = os.open(path, _FLAGS, mode)
         _lock(descriptor)
         with suppress(OSError):
-            os.fchmod(descriptor, mode)  # the umask has taken from it
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
+                with suppress(OSError):
+                    os.fchmod(descriptor, mode)  # the umask has taken from it
                 return descriptor
         os.close(descriptor)  # another process has found it empty and deleted it, just before it was locked
+    raise OSError(f"{path} is deleted again and again")
 
 
 def _delete(path: Path, before: float) -> None:
