@@ -341,6 +341,53 @@ def test_levels_between_the_five_count_as_the_one_below():
     assert queue.dropped_by_level() == {"debug": 3, "info": 3, "warning": 1, "error": 1, "critical": 2}
 
 
+def finish(entries):
+    """Make lines of calls, which are here a number and a width."""
+    for position, entry in enumerate(entries):
+        if type(entry) is tuple:
+            entries[position] = b"%-*d\n" % (entry[1], entry[0])
+
+
+def test_calls_become_lines_between_the_others_in_their_order(has_gil):
+    queue = LineQueue()
+    queue.finish = finish
+    for number in range(1000):
+        assert queue.put_call((number, 9)) if number % 3 else queue.put(b"%-9d\n" % number, (INFO, ERROR)[number % 2])
+
+    assert write_all(queue) == [b"%-9d\n" % number for number in range(1000)]
+    assert (len(queue), queue.waiting_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("policy", QUEUE_POLICIES)
+@pytest.mark.parametrize("bounds", [{"max_lines": 100}, {"max_bytes": 2**20}], ids=str)
+def test_calls_are_kept_within_the_bounds_dropped_and_counted_like_lines(policy, bounds, has_gil):
+    queue, taken = LineQueue(**bounds, policy=policy), []
+    queue.finish, queue.is_served = finish, False  # nobody waits
+    for number in range(6000):
+        queue.put_call((number, 900)) if number % 5 else queue.put(b"%-900d\n" % number, (INFO, WARNING)[number % 2])
+        assert queue.waiting_bytes <= queue.max_bytes
+        if number % 2000 == 1999:
+            assert queue.dropped
+            taken += write(queue)
+    taken += write_all(queue)
+
+    numbers = [int(line) for line in taken]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) + queue.dropped == 6000
+    assert sum(queue.dropped_by_level().values()) == queue.dropped
+    assert queue.waiting_bytes == 0
+
+
+def test_call_that_there_is_no_room_for_is_made_no_line_of():
+    queue = LineQueue(max_lines=10)
+    queue.finish = finish
+    assert [queue.put_call((number, 9)) for number in range(10)].count(True) == 9
+    queue.finish = None
+
+    assert not queue.put_call((10, 9))
+    assert queue.dropped_by_reason() == {"level": 2}
+
+
 def test_lines_that_are_not_written_are_given_again_first_and_count_as_waiting():
     queue = LineQueue(max_lines=10, policy="drop-newest")
     for number in range(5):

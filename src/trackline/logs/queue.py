@@ -129,6 +129,8 @@ class LineQueue:
     def put_call(self, call: tuple[Any, ...]) -> bool:
         """Append what a call has said at INFO, of which `finish` makes a line; or drop it and count it. Says whether it was taken."""
         if self._bytes > self._easy_bytes or len(self._lines) >= self._easy_lines:
+            if self._drop_at_once(call):
+                return False
             entries: list[Any] = [call]
             self.finish(entries)
             return self.put(entries[0], INFO)
@@ -305,11 +307,21 @@ class LineQueue:
                     self._front.append(line)
         self._set_easy_lines()
 
+    def _drop_at_once(self, call: tuple[Any, ...]) -> bool:
+        """Drop a call that there is no room for, before a line is made of it; where the policy makes no room for one of INFO."""
+        if self.policy not in ("level-aware", "drop-newest"):
+            return False
+        with self._lock:
+            if self._has_room(CALL_BYTES, self._tenths(bytes)):
+                return False
+            self._count("level" if self.policy == "level-aware" else "newest", call)
+        return True
+
     def _drop(self, line: Any, reason: str) -> None:
         self._bytes -= CALL_BYTES if type(line) is tuple else len(line) + OVERHEAD
         self._count(reason, line)
 
-    def _count(self, reason: str, line: bytes) -> None:
+    def _count(self, reason: str, line: Any) -> None:
         with self._lock:
             self._drops.count(reason, _NAMES[type(line)])
 
