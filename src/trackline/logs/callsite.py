@@ -27,6 +27,7 @@ _cut = re.compile(
     rb'\{"@timestamp":"1970-01-01T00:00:00\.000000(Z"[^\\]*)"\\u0000message\\u0000","ecs\.version":"[^\\]*","event\.id":'
     rb'"\\u0000event\\u0000(".*)"\\u0000thread\\u0000"\}\n'
 ).fullmatch
+_VERSION = f',"ecs.version":"{ECS_VERSION}"'.encode()
 _MOST = 16 * 1024
 
 
@@ -63,9 +64,12 @@ def call_site(schema: EcsSchema, logger: logging.Logger, level: int, frame: Fram
 
 def ids_part(schema: EcsSchema, tracking_id: str | None, trace_id: str | None, span_id: str | None) -> bytes:
     """Give what is between the message and the number in the event's ID. Raises ValueError where it is longer than any should be."""
-    ids = {"ecs.version": ECS_VERSION, "tracking_id": tracking_id, "trace.id": trace_id, "span.id": span_id}
-    known = orjson.dumps({name: value for name, value in ids.items() if value is not None})
-    part = b',%b,"event.id":"%b-' % (known[1:-1], schema.resource.nonce.encode())
+    ids = b"" if tracking_id is None else b',"tracking_id":' + orjson.dumps(tracking_id)
+    if trace_id is not None:
+        ids += b',"trace.id":"%b"' % trace_id.encode()
+    if span_id is not None:
+        ids += b',"span.id":"%b"' % span_id.encode()
+    part = b'%b%b,"event.id":"%b-' % (_VERSION, ids, schema.resource.nonce.encode())
     if len(part) > _MOST:
         raise ValueError(f"tracking_id={tracking_id!r}: too long for this way")
     return part

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from trackline.identity import derive_trace_id
 from trackline.logs.callsite import CallSite, call_site, fields_of, ids_part
 from trackline.logs.dump import MAX_LINE, dump
 from trackline.logs.placing import Placing, placing_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _LABELS = b',"labels":'
 _BRACE = ord("{")
 _MOST_KEPT = 10_000
+_MOST_IDS = 1_000  # of requests that are under way, so that the same memory serves again
 
 
 class Call(NamedTuple):
@@ -93,9 +95,14 @@ class DirectLines:
 
     def find_ids(self, tracking_id: str | None, identity: Identity | None, span: SpanContext | None) -> tuple[Any, Any, bytes]:
         """Give what lines of now have of the IDs; from now on in `ids`. Raises ValueError where that is too long for this way."""
-        found = identity, span, ids_part(self._schema, *now_in_context()[:3])
+        if span is None and type(tracking_id) is str:  # with no span, what now_in_context() finds: once a request
+            is_its = identity is not None and identity.tracking_id == tracking_id
+            trace_id = identity.trace_id if identity is not None and is_its else derive_trace_id(tracking_id)
+            found = identity, span, ids_part(self._schema, tracking_id, trace_id, None)
+        else:
+            found = identity, span, ids_part(self._schema, *now_in_context()[:3])
         if tracking_id is not None or span is None:  # else it may be in OTel's context, under the same span or none
-            _keep(self.ids, tracking_id, found)
+            _keep(self.ids, tracking_id, found, _MOST_IDS)
         return found
 
     def encode_extras(self, extras: dict[Any, Any]) -> bytes | None:
@@ -165,8 +172,8 @@ class DirectLines:
         return encoded
 
 
-def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
-    if len(kept) >= _MOST_KEPT:
+def _keep(kept: dict[Any, Any], key: object, value: object, most: int = _MOST_KEPT) -> None:
+    if len(kept) >= most:
         kept.clear()
     kept[key] = value
 
