@@ -123,6 +123,12 @@ def test_the_clients_address_does_not_count():
     assert expected_line(line("gateway", '127.0.0.1:41234 - "GET / HTTP/1.1" 200', "x")) == ("gateway", '"GET / HTTP/1.1" 200')
 
 
+def test_duration_of_a_request_does_not_count():
+    access = line("gateway", "WebSocket /live 101 in 143.3 ms, closed with 1000", "x", **{"log.logger": "trackline.access"})
+
+    assert expected_line(access) == ("gateway", "WebSocket /live 101, closed with 1000")
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trackline.search.line import Line
 
 _CLIENT = re.compile(r"^\S+:\d+ - ")
+_DURATION = re.compile(r" in \d+\.\d m?s\b")
 _SERVERS = frozenset({"trackline", "uvicorn.error"})
 
 
@@ -47,8 +48,8 @@ class Story:
 
 
 def expected_line(line: Line) -> ExpectedLine:
-    """Give a line as the table has it: without the client's address, which uvicorn puts before some messages."""
-    return line.service, _CLIENT.sub("", line.message).strip()
+    """Give a line as the table has it: one of the access log without its duration, one of uvicorn's without the client's address."""
+    return line.service, (_DURATION if line.logger == "trackline.access" else _CLIENT).sub("", line.message, count=1).strip()
 
 
 def answer_problems(scene: Scene, answer: Answer) -> list[str]:
