@@ -533,6 +533,51 @@ def test_full_disk_takes_whole_lines_only_and_each_once(room, open_file, tmp_pat
     assert (tmp_path / "app.log").read_bytes() == OPENING + b"one\ntwo\nthree\n"
 
 
+def test_half_a_line_that_cannot_be_taken_away_is_ended_before_it_comes_again(open_file, tmp_path, monkeypatch):
+    file = open_file()
+    write(file, "one")
+
+    def refuse(*_):
+        raise PermissionError  # a file that may only be appended to
+
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    disk = Disk(6, monkeypatch)
+    lines = [b"two\n", b"three\n"]
+    with pytest.raises(OSError, match="No space"):
+        file.write(lines)
+    assert lines == [b"three\n"]
+    disk.room = 1000
+    file.write(lines)
+
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"one\ntwo\nth\nthree\n"
+
+
+def test_descriptor_that_somebody_has_closed_is_opened_anew(open_file, tmp_path):
+    file = open_file()
+    write(file, "one")
+    os.close(file._descriptor)
+    write(file, "two")
+
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"one\n" + OPENING + b"two\n"
+
+
+def test_file_that_somebody_renames_while_we_do_is_not_written_to_any_more(open_file, tmp_path, clock, monkeypatch):
+    file = open_file()
+    write(file, "before", clock=clock)
+    free_name = file._free_name
+
+    def rename_first(*of):
+        (tmp_path / "app.log").rename(tmp_path / "theirs")
+        return free_name(*of)
+
+    monkeypatch.setattr(file, "_free_name", rename_first)
+    clock.set(2030, 3, 11)
+    write(file, "after")
+
+    assert (tmp_path / "theirs").read_bytes() == OPENING + b"before\n"
+    assert (tmp_path / "app.log").read_bytes() == OPENING + b"after\n"
+
+
 def test_opening_line_is_made_once_however_often_it_is_tried(open_file, tmp_path, monkeypatch):
     made = []
     file = open_file(opening=lambda path: made.append(path) or b"opening %d\n" % len(made))
