@@ -189,9 +189,11 @@ class LineQueue:
                 self._batch_bytes = size + len(batch) * OVERHEAD
                 self._has_taken = self._has_taken or bool(batch)
                 self._set_easy_lines()
-        calls = sum(type(entry) is tuple for entry in batch)
+        calls = list(map(type, batch)).count(tuple)
         if calls:
-            counted = calls * CALL_BYTES + sum(len(entry) + OVERHEAD for entry in batch if type(entry) is not tuple)
+            counted = calls * CALL_BYTES
+            if calls < len(batch):
+                counted += sum(len(entry) + OVERHEAD for entry in batch if type(entry) is not tuple)
             self.finish(batch)
             with self._lock:
                 self._batch_bytes = sum(map(len, batch)) + len(batch) * OVERHEAD
