@@ -684,7 +684,7 @@ def test_finalizers_may_log_whatever_they_interrupt(make, tmp_path):
     assert missing(read(tmp_path / "orders.log")) == 0
 
 
-def test_idle_writer_is_not_woken_but_once_a_minute(make, monkeypatch):
+def test_idle_writer_is_not_woken_but_once_a_minute(make):
     waits, rests = [], threading.Event()
 
     class Wake(SimpleQueue):
@@ -694,7 +694,7 @@ def test_idle_writer_is_not_woken_but_once_a_minute(make, monkeypatch):
                 rests.set()
             return super().get(block, timeout)
 
-    logger, handler = make()
+    logger, handler = make(console=True, file=False)  # a file would be looked after at midnight
     handler._queue._wake = Wake()
     logger.info("one")
     assert rests.wait(10)
