@@ -39,7 +39,7 @@ class LineHandler(logging.Handler):
     Makes the line of each record and queues it. Never blocks, never raises, takes no lock.
 
     The line is finished before ``handle`` returns: the tracking ID and the span are those of the caller, and what it does with its
-    arguments afterwards does not change it.
+    arguments afterwards does not change it. Calls of `trackline.logs.loggers` come past this, with no record: of them ``direct`` knows.
     """
 
     def __init__(self, schema: Schema, queue: LineQueue, writer: LogWriter, level: int = logging.NOTSET) -> None:
