@@ -98,9 +98,10 @@ class DirectLines:
         if span is None and type(tracking_id) is str:  # with no span, what now_in_context() finds: once a request
             is_its = identity is not None and identity.tracking_id == tracking_id
             trace_id = identity.trace_id if identity is not None and is_its else derive_trace_id(tracking_id)
-            found = identity, span, ids_part(self._schema, tracking_id, trace_id, None)
+            part = ids_part(self._schema, tracking_id, trace_id, None)
         else:
-            found = identity, span, ids_part(self._schema, *now_in_context()[:3])
+            part = ids_part(self._schema, *now_in_context()[:3])
+        found = identity, span, part
         if tracking_id is not None or span is None:  # else it may be in OTel's context, under the same span or none
             _keep(self.ids, tracking_id, found, _MOST_IDS)
         return found
