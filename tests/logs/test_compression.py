@@ -173,9 +173,28 @@ def test_file_that_is_there_twice_after_a_crash_is_read_once_and_mended(compress
 
 def test_file_that_retention_deletes_meanwhile_does_not_come_back(compress, tmp_path):
     make(tmp_path, "app.log.2026-11-21")
-    compress(is_stopped=lambda: (tmp_path / "app.log.2026-11-21").unlink(missing_ok=True) is not None)
+
+    def delete():
+        if (tmp_path / ".app~2026-11-21.draft").exists():
+            (tmp_path / "app.log.2026-11-21").unlink(missing_ok=True)
+        return False
+
+    compress(is_stopped=delete)
 
     assert names(tmp_path) == []
+
+
+def test_compressed_file_is_on_the_disk_before_it_has_its_name(compress, tmp_path, monkeypatch):
+    make(tmp_path, "app.log.2026-11-21")
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append((os.fstat(descriptor).st_ino, names(tmp_path))))
+    compress()
+
+    [(first, before), (second, after)] = flushed
+    assert first == (tmp_path / "app.log.2026-11-21.gz").stat().st_ino
+    assert before == [".app~2026-11-21.draft", "app.log.2026-11-21"]
+    assert second == tmp_path.stat().st_ino
+    assert after == ["app.log.2026-11-21", "app.log.2026-11-21.gz"]
 
 
 def test_one_process_alone_compresses_a_file(tmp_path):

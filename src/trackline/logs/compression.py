@@ -157,8 +157,7 @@ class Compression:
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
         self._descriptors.add(descriptor)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 yield None
                 return
             try:
@@ -167,7 +166,7 @@ class Compression:
             except OSError:
                 yield None
                 return
-            yield descriptor if os.path.samestat(status, os.lstat(path)) else None
+            yield descriptor
         finally:
             self._close(descriptor)
 
