@@ -397,6 +397,12 @@ def test_import_sets_up_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_import_takes_neither_an_event_loop_nor_metrics_nor_a_test_framework(tmp_path):
+    done = run("import sys, trackline\nprint({'asyncio', 'opentelemetry.metrics', 'pytest'} & set(sys.modules))", cwd=tmp_path)
+
+    assert done.out == "set()\n"
+
+
 def test_handler_of_sigterm_that_is_there_stays(tmp_path):
     before = signal.signal(signal.SIGTERM, handler := lambda *_: None)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import sys
@@ -32,6 +31,8 @@ class LoopErrors:
 
     def take(self) -> None:
         """Wrap what is not wrapped yet."""
+        import asyncio  # not where Trackline is imported: it is most of what that would take
+
         if not self._is_on:
             self._is_on = True
             logging.getLogger(LOGGER).addFilter(_name_task)
@@ -80,8 +81,9 @@ def _context_of(context: dict[str, Any]) -> Context:
 
 def _task_name(context: dict[str, Any]) -> str | None:
     for key in ("task", "future"):
-        if isinstance(task := context.get(key), asyncio.Task):
-            return task.get_name()
+        task: Any = context.get(key)
+        if hasattr(task, "get_name"):  # a future has none
+            return str(task.get_name())
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -89,6 +88,8 @@ class ServerAccess:
 
     def _hold_back(self, record: logging.LogRecord, scope: Scope) -> bool:
         """Keep granian's line of a WebSocket until it shows whose it is: it is written before the application is called."""
+        import asyncio  # not where Trackline is imported: it is most of what that would take
+
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

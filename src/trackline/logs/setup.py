@@ -16,7 +16,6 @@ from trackline.logs.hangup import take_hangup, unwatch_hangup, watch_hangup
 from trackline.logs.hooks import Hooks
 from trackline.logs.levels import check_signals, go_back, watch_signals
 from trackline.logs.loggers import give_back_loggers, take_loggers
-from trackline.logs.metrics import register_metrics
 from trackline.logs.sampling import sampling_of
 from trackline.logs.servers import ServerLoggers, put_back, streams_of
 from trackline.startup import on_startup
@@ -63,6 +62,8 @@ class Logging:
             self._hooks.install()
         on_startup(_take_servers)
         watch_hangup()
+        from trackline.logs.metrics import register_metrics  # and OTel's API for metrics: not where Trackline is imported
+
         register_metrics(_current_stats)
 
     def leave_root(self) -> LineHandler:
