@@ -161,14 +161,15 @@ def test_draft_whose_file_was_deleted_is_deleted(compress, tmp_path):
     assert names(tmp_path) == [".app.draft", ".other~2026-11-21.draft", "app-7.log.2026-11-22.gz"]
 
 
-def test_file_that_is_there_twice_after_a_crash_is_read_once_and_mended(compress, tmp_path):
+@pytest.mark.parametrize(("suffix", "whole"), [(".gz", gzip.compress(LINES)), (".zst", zstandard.compress(LINES))])
+def test_file_that_is_there_twice_after_a_crash_is_read_once_and_mended(suffix, whole, compress, tmp_path):
     make(tmp_path, "app.log.2026-11-21")
-    (tmp_path / "app.log.2026-11-21.gz").write_bytes(gzip.compress(LINES))
+    (tmp_path / f"app.log.2026-11-21{suffix}").write_bytes(whole)
     assert len(find_lines("abc", [tmp_path])) == 200
-    compress()
+    compress("gzip")
 
-    assert names(tmp_path) == ["app.log.2026-11-21.gz"]
-    assert read(tmp_path / "app.log.2026-11-21.gz") == LINES
+    assert names(tmp_path) == [f"app.log.2026-11-21{suffix}"]
+    assert read(tmp_path / f"app.log.2026-11-21{suffix}") == LINES
 
 
 def test_file_that_retention_deletes_meanwhile_does_not_come_back(compress, tmp_path):
