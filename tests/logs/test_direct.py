@@ -1,5 +1,6 @@
 """Calls that make no record: the same bytes as those that make one, and wherever anybody else would see the record, there is one."""
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -89,8 +90,10 @@ def clock(monkeypatch):
 
 
 def both_ways(log, call):
-    """Give the line of a call, and that which it has by way of a record; both have the same number."""
+    """Give the line of a call, when all is known that can be kept, and that which it has by way of a record; both have one number."""
     lines = []
+    call(log.logger)
+    log.lines()
     for say in (loggers._say, lambda *_: False):
         log.resource.next_number = itertools.count(7).__next__
         with pytest.MonkeyPatch.context() as patch:
@@ -153,7 +156,9 @@ EQUAL = settings(max_examples=150, suppress_health_check=[HealthCheck.function_s
 @example("%500000s", ["x"], None, 20)
 @example("a" * 300_000, [], {"x": "b" * 300_000}, 20)
 @example("paid", [], {"x": 2**70}, 20)
-@example("paid", [{"user": 5}], None, 20)
+@example("paid to %(user)s", [{"user": 5}], None, 20)
+@example("%s", [{"user": 5}], None, 20)
+@example("%s and %s", [[1], {"user": 5}], None, 20)
 def test_both_ways_give_the_same_bytes(clock, msg, args, extra, level):
     log = Log()
 
@@ -169,6 +174,55 @@ def test_both_ways_give_the_same_bytes(clock, msg, args, extra, level):
 
     assert direct == by_record
     parse(direct)
+
+
+@pytest.mark.parametrize(
+    "value", ["x", 5, 2**64, True, None, 1.5, ["x"], [["x"]], {"x": 5}, "2026-11-22", "10.0.0.1", "Bearer abcdefghijklmn"]
+)
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(
+            "user",
+            "a.b",
+            "labels",
+            "labels.x",
+            "labels.tracking_id",
+            "http.request.id",
+            "tracking_id",
+            "trace.id",
+            "event.id",
+            "log.level",
+        ),
+        *("process.pid", "service.name", "event.duration", "http.response.status_code", "url.path", "client.ip", "@timestamp", "tags"),
+        *("process.start", "stack_info", "color_message", "otelTraceID", "taskName", "password", "error.type", "event.category"),
+    ],
+)
+def test_both_ways_give_the_same_bytes_for_an_extra_of_any_name(clock, log, key, value):
+    def call(logger):
+        try:
+            logger.info("paid", extra={"first": 1, key: value})
+        except KeyError as error:
+            logger.info("refused: %s", type(error).__name__)
+
+    direct, by_record = both_ways(log, call)
+
+    assert direct == by_record
+
+
+def test_names_that_become_the_same_label_are_told_apart_also_when_each_is_known(clock, log):
+    for extra in ({"a_b": 1}, {"a.b": 1}, {"a.b": 1, "a_b": 2}, {"a_b": 1, "a.b": 2}):
+        direct, by_record = both_ways(log, lambda logger, extra=extra: logger.info("paid", extra=extra))
+        assert direct == by_record
+
+
+def test_a_servers_access_log_is_read_either_way(clock):
+    log = Log(name="uvicorn.access")
+    call = ("127.0.0.1:5000", "GET", "/a?b=c", "1.1", 200)
+    direct, by_record = both_ways(log, lambda logger: logger.info('%s - "%s %s HTTP/%s" %d', *call))
+
+    assert direct == by_record
+    assert parse(direct)["url.path"] == "/a"
 
 
 def test_a_usual_call_makes_no_record(log, records):
@@ -194,11 +248,10 @@ def test_the_ids_are_those_of_a_record(clock, log, ids, in_span):
     tracking_id, identity = ids
     tokens = TRACKING_ID.set(tracking_id), IDENTITY.set(identity)
     try:
-        with TracerProvider().get_tracer("test").start_as_current_span("work") if in_span else trace.use_span(trace.INVALID_SPAN):
-            for _ in range(2):  # as found, and as kept
-                direct, by_record = both_ways(log, lambda logger: logger.info("paid"))
-                assert direct == by_record
-                assert ("span.id" in parse(direct)) == in_span
+        with TracerProvider().get_tracer("test").start_as_current_span("work") if in_span else contextlib.nullcontext():
+            direct, by_record = both_ways(log, lambda logger: logger.info("paid"))
+            assert direct == by_record
+            assert ("span.id" in parse(direct)) == in_span
     finally:
         TRACKING_ID.reset(tokens[0])
         IDENTITY.reset(tokens[1])
@@ -218,6 +271,20 @@ def test_each_span_and_each_identity_has_its_own_line(log):
         TRACKING_ID.reset(token)
 
     assert [line.get("span.id") for line in map(parse, log.lines())] == [spans[0], None, spans[1], None, spans[2], None]
+
+
+def test_an_id_that_is_another_requests_by_chance_has_its_own_trace(log):
+    traces = ["0af7651916cd43dd0448eb211c80319c", "1bf7651916cd43dd0448eb211c80319c"]
+    token = TRACKING_ID.set("order-1")
+    try:
+        for trace_id in traces:
+            identity = IDENTITY.set(Identity("order-1", trace_id))
+            log.logger.info("paid")
+            IDENTITY.reset(identity)
+    finally:
+        TRACKING_ID.reset(token)
+
+    assert [line["trace.id"] for line in map(parse, log.lines())] == traces
 
 
 def test_an_id_in_otels_context_is_that_of_each_line(log):
@@ -271,6 +338,26 @@ def test_one_place_with_two_loggers_and_two_levels_gives_each_its_own(log):
         ("shop.orders", "warning"),
         ("other", "debug"),
     ] * 2
+
+
+def test_levels_with_no_name_are_told_apart(log):
+    for level in (25, 26, 25):
+        log.logger.log(level, "paid")
+
+    assert [line["log.level"] for line in map(parse, log.lines())] == ["level 25", "level 26", "level 25"]
+
+
+def test_code_at_the_address_of_code_that_is_gone_is_not_taken_for_it(log):
+    def here():
+        log.logger.info("paid")
+
+    here()
+    sites = log.handler.direct.sites
+    ((address, site),) = sites.items()
+    sites[address] = (compile("0", "gone.py", "exec"), *site[1:4], site[4].replace(b"here", b"gone"))
+    here()
+
+    assert {line["log.origin.function"] for line in map(parse, log.lines())} == {"here"}
 
 
 def test_a_new_name_of_a_level_counts_at_once(log):
@@ -428,6 +515,15 @@ class TestSomebodyElseWouldSeeTheRecord:
 
         assert [parse(line)["message"] for line in log.lines()] == ["yes"]
 
+    def test_a_handler_of_ours_further_up(self, log, records):
+        parent, other = DirectLogger("shop"), Log()
+        parent.addHandler(other.handler)
+        log.logger.parent, log.logger.propagate = parent, True
+
+        log.logger.info("paid")
+
+        assert [parse(line)["message"] for one in (log, other) for line in one.lines()] == ["paid", "paid"]
+
     def test_two_handlers_of_ours(self, log, records):
         log.logger.addHandler(Log().handler)
         log.logger.info("paid")
@@ -462,19 +558,26 @@ def test_stamping_of_records_does_not_stand_in_the_way(log, records):
 
 
 def test_what_is_off_is_not_logged(log):
-    log.logger.setLevel(logging.WARNING)
-    log.logger.info("no")
-    log.logger.setLevel(logging.INFO)
-    log.logger.disabled = True
-    log.logger.info("no")
-    log.logger.disabled = False
-    logging.disable(logging.INFO)
+    take_loggers()
+    logger = logging.getLogger("shop.off")
+    logger.handlers, logger.propagate = [log.handler], False
     try:
-        log.logger.info("no")
+        for level in (logging.WARNING, logging.INFO):
+            logger.setLevel(level)
+            logger.info("from %d on", level)
+        logger.disabled = True
+        logger.info("no")
+        logger.disabled = False
+        logging.disable(logging.INFO)
+        logger.info("no")
+        logging.disable(logging.NOTSET)
+        logger.info("again")
     finally:
         logging.disable(logging.NOTSET)
+        logger.handlers, logger.propagate = [], True
+        give_back_loggers()
 
-    assert log.lines() == []
+    assert [parse(line)["message"] for line in log.lines()] == ["from 20 on", "again"]
 
 
 @pytest.mark.parametrize("schema", [OtelSchema, FlatSchema])
@@ -498,8 +601,9 @@ def test_a_secret_in_a_value_is_not_in_the_line(log, value):
     for note in ("harmless", value, "harmless"):
         log.logger.info("paid", extra={"note": note, "user": 5})
 
-    assert [parse(line)["labels"]["note"] == "harmless" for line in log.lines()] == [True, False, True]
-    assert [parse(line)["labels"]["note"] for line in log.lines()] == []
+    first, second, third = (parse(line)["labels"]["note"] for line in log.lines())
+    assert (first, third) == ("harmless", "harmless")
+    assert "[redacted]" in second
 
 
 def test_the_value_under_a_secrets_name_is_not_in_the_line(log):
@@ -522,6 +626,48 @@ def test_numbers_have_no_gaps_whichever_way_is_taken(log):
         log.logger.info("%d", "x")
 
     assert [int(parse(line)["event.id"].split("-")[1]) for line in log.lines()] == list(range(1, 41))
+
+
+def test_warnings_displace_calls_that_wait():
+    log = Log()
+    log.queue.__init__(max_lines=10)
+    log.handler.direct.put_call, log.handler.direct.put = log.queue.put_call, log.queue.put
+    log.queue.finish = log.handler.direct.finish
+    for number in range(20):
+        log.logger.info("info %d", number)
+    for number in range(5):
+        log.logger.warning("warning %d", number)
+
+    said = [parse(line)["message"] for line in log.lines()]
+    assert said[-5:] == [f"warning {number}" for number in range(5)]
+    assert len(said) == 10
+    assert log.queue.dropped == 15
+
+
+@pytest.mark.parametrize("extra", [None, {"note": "x" * 100_000}])
+def test_what_a_long_call_takes_in_memory_is_counted(log, extra):
+    log.logger.info("x" * 100_000, extra=extra)
+
+    assert log.queue.waiting_bytes > (200_000 if extra else 100_000)
+
+
+def test_a_call_starts_the_writer(log):
+    log.handler.writer.is_running = False
+    started = []
+    log.handler.writer.start = lambda: started.append(True)
+    log.logger.info("paid")
+
+    assert started == [True]
+
+
+def test_a_call_of_which_no_line_can_be_made_has_one_that_says_so(log, monkeypatch):
+    log.logger.info("paid")
+    monkeypatch.setattr("trackline.logs.direct.MAX_LINE", None)
+
+    line = parse(*log.lines())
+    assert line["event.action"] == "encode-error"
+    assert line["event.id"].endswith("-1")
+    assert line["labels"] == {"error": "TypeError", "record": "paid"}
 
 
 class TestTakingTheLoggers:

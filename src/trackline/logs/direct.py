@@ -138,21 +138,22 @@ class DirectLines:
             if type(entry) is not tuple:
                 continue
             number, nanoseconds, site, message, args, end, ids, thread_name = entry
-            micros = nanoseconds // 1000 - start
-            if not 0 <= micros < 1_000_000:
-                start, before, micros = self._begin_second(start + micros)
             try:
-                text = dumps(message % args if args else message)
-            except Exception:  # noqa: BLE001  (arguments that do not fit, half a surrogate pair)
-                text = _text_of(message, args)
-            if redacts:
-                end = self._redacted(end)
-            thread = threads.get(thread_name) or self._find_thread(thread_name)
-            name = _LABELS if end[0] == _BRACE else b""
-            line = b"".join((before, b"%06d" % micros, site[3], text, ids, b"%d" % number, site[4], thread, name, end))
-            if len(line) >= MAX_LINE:  # a format may ask for any width
-                line = dump(orjson.loads(line))
-            entries[index] = line
+                micros = nanoseconds // 1000 - start
+                if not 0 <= micros < 1_000_000:
+                    start, before, micros = self._begin_second(start + micros)
+                try:
+                    text = dumps(message % args if args else message)
+                except Exception:  # noqa: BLE001  (arguments that do not fit, half a surrogate pair)
+                    text = _text_of(message, args)
+                if redacts:
+                    end = self._redacted(end)
+                thread = threads.get(thread_name) or self._find_thread(thread_name)
+                name = _LABELS if end[0] == _BRACE else b""
+                line = b"".join((before, b"%06d" % micros, site[3], text, ids, b"%d" % number, site[4], thread, name, end))
+                entries[index] = line if len(line) < MAX_LINE else dump(orjson.loads(line))  # a format may ask for any width
+            except Exception as error:  # noqa: BLE001  (else the batch would be tried again for ever)
+                entries[index] = self._schema.failure(f"{self.resource.nonce}-{number}", error, message)
 
     def _redacted(self, end: bytes) -> bytes:
         # What is more than labels was looked through when it was encoded.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _SHORT = 512
 """Characters and bytes. What is longer is made a line at once: of what waits in the queue, the size is to be known."""
-_LONG = 64 * 1024
-"""What is longer goes the long way, which knows where a line is to be cut."""
 _NUMBERS = SCALARS - {str}
 _Logger, _LogRecord = logging.Logger, logging.LogRecord
 # Where others put themselves in between: Sentry and New Relic at callHandlers, OTel's instrumentation at the factory of records.
@@ -81,7 +79,7 @@ class DirectRootLogger(DirectLogger, logging.RootLogger):
     """The same for the root logger."""
 
 
-def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a twentieth of what all this costs)
+def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth of what all this costs)
     logger: Any, level: int, msg: Any, args: tuple[Any, ...], extra: Any, frame: FrameType
 ) -> bool:
     """Queue what a call says, if our handler is alone on its way and nobody else would see a record; else give False. Never raises."""
@@ -147,8 +145,6 @@ def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a tw
             else:
                 end = dumps(extra) + b"}\n"
         size += len(msg) + len(end)
-        if size > _LONG:
-            return False
 
         tracking_id, identity = TRACKING_ID.get(), IDENTITY.get()
         span = get_current_span().get_span_context() if _in_otel() else None

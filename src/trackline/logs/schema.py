@@ -36,8 +36,12 @@ class Schema:
         try:
             return self.encode(record if is_sound(record) else mended(record), event_id)
         except Exception as error:  # noqa: BLE001  (whatever somebody logs, there is a line)
-            facts = {"error": type(error).__name__, "record": self.contents.text(text_of(record)[:1000])}
-            return self.encode_notice(event_id, "encode-error", "a record could not be written as it is", facts)
+            return self.failure(event_id, error, record)
+
+    def failure(self, event_id: str, error: Exception, record: object) -> bytes:
+        """Give a line that says that something could not be made one, and what it was."""
+        facts = {"error": type(error).__name__, "record": self.contents.text(text_of(record)[:1000])}
+        return self.encode_notice(event_id, "encode-error", "a record could not be written as it is", facts)
 
     def notice(self, action: str, message: str, facts: Mapping[str, Any], width: int = 0) -> bytes:
         """Give a line of our own about the log itself, padded to a width in bytes with spaces where JSON allows them."""
