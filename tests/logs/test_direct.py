@@ -195,7 +195,18 @@ def test_both_ways_give_the_same_bytes(clock, msg, args, extra, level):
             "log.level",
         ),
         *("process.pid", "service.name", "event.duration", "http.response.status_code", "url.path", "client.ip", "@timestamp", "tags"),
-        *("process.start", "stack_info", "color_message", "otelTraceID", "taskName", "password", "error.type", "event.category"),
+        *(
+            "process.start",
+            "stack_info",
+            "color_message",
+            "otelTraceID",
+            "taskName",
+            "password",
+            "error.type",
+            "event.category",
+            "message",
+            "args",
+        ),
     ],
 )
 def test_both_ways_give_the_same_bytes_for_an_extra_of_any_name(clock, log, key, value):
@@ -205,6 +216,9 @@ def test_both_ways_give_the_same_bytes_for_an_extra_of_any_name(clock, log, key,
         except KeyError as error:
             logger.info("refused: %s", type(error).__name__)
 
+    with contextlib.suppress(KeyError):
+        log.logger.info("paid", extra={"first": 1, key: "known from now on"})
+    log.lines()
     direct, by_record = both_ways(log, call)
 
     assert direct == by_record

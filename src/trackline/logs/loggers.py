@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from logging import CRITICAL, DEBUG, ERROR, INFO, WARNING
 from sys import _getframe
 from threading import get_ident
@@ -124,8 +123,6 @@ def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth o
             if kind is str:
                 size += len(value)
             elif kind not in _NUMBERS:
-                if len(args) == 1 and isinstance(value, Mapping):
-                    return False  # not one argument, but many by their names
                 msg, args, size = msg % args, (), 0
                 break
         end = b"}\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 SCALARS = frozenset({str, int, float, bool, type(None)})
-# With these, logging refuses the call.
-_REFUSED = frozenset((*vars(logging.LogRecord("", 0, "", 0, None, None, None)), "message", "asctime"))
 
 
 class Placing:
@@ -48,7 +45,7 @@ class Placing:
 
 def placing_of(keys: tuple[Any, ...], taken: Collection[str]) -> Placing | None:
     """Give the placing of extras of these names, in this order; None where it depends on more than that."""
-    if not all(type(key) is str for key in keys) or any(key in taken or key in OWN or key in _REFUSED or is_alias(key) for key in keys):
+    if not all(type(key) is str for key in keys) or any(key in taken or key in OWN or is_alias(key) for key in keys):
         return None
     kinds = ecs_fields()
     # As labels go, so that none is there twice: nothing is a field whose value is None.
