@@ -11,7 +11,7 @@ import pytest
 
 from trackline.config import QUEUE_POLICIES
 from trackline.logs import queue as queue_module
-from trackline.logs.queue import OVERHEAD, LineQueue
+from trackline.logs.queue import CALL_BYTES, OVERHEAD, LineQueue
 
 LINE = b"x" * 99 + b"\n"
 SIZE = len(LINE) + OVERHEAD
@@ -376,6 +376,32 @@ def test_calls_are_kept_within_the_bounds_dropped_and_counted_like_lines(policy,
     assert len(numbers) + queue.dropped == 6000
     assert sum(queue.dropped_by_level().values()) == queue.dropped
     assert queue.waiting_bytes == 0
+
+
+def test_what_calls_and_their_lines_take_is_known_to_the_byte():
+    queue = LineQueue()
+    queue.finish = finish
+    for number in range(2000):
+        queue.put_call((number, 90)) if number % 2 else queue.put(b"%-90d\n" % number, INFO)
+    assert queue.waiting_bytes == 1000 * CALL_BYTES + 1000 * (91 + OVERHEAD)
+
+    batch = queue.take()
+
+    # Half of them calls, as those that wait on are.
+    waiting = 2000 - len(batch)
+    assert waiting > 0
+    assert queue.waiting_bytes == len(batch) * (91 + OVERHEAD) + waiting // 2 * (CALL_BYTES + 91 + OVERHEAD)
+
+
+def test_calls_that_are_dropped_give_back_what_they_took():
+    queue = LineQueue(max_lines=10, policy="drop-oldest")
+    queue.finish = finish
+    for number in range(10):
+        queue.put_call((number, 90))
+    for number in range(5):
+        queue.put(b"%-90d\n" % number, INFO)
+
+    assert queue.waiting_bytes == 5 * (CALL_BYTES + 91 + OVERHEAD)
 
 
 def test_call_that_there_is_no_room_for_is_made_no_line_of():
