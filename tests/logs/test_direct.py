@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from logs.odd import ODD, Boom
+from logs.odd import ODD, Boom, Name
 from logs.reading import parse, run
 from logs.test_anything import Odd, real
 from trackline import TRACKING_ID
@@ -255,6 +255,10 @@ def test_a_usual_call_makes_no_record(log, records):
         ("order-1", None),
         ("order-1", Identity("order-1", "0af7651916cd43dd0448eb211c80319c")),
         ("order-1", Identity("order-2")),
+        ("half \ud800", None),
+        ("x" * 600, None),
+        ("x" * 20_000, None),
+        (Name.PAT, None),
     ],
 )
 @pytest.mark.parametrize("in_span", [False, True])

@@ -47,7 +47,8 @@ class Call(NamedTuple):
     args: tuple[str | float | bool | None, ...]
     end: bytes
     """The line from the first extra on; without its comma and the name ``labels`` where it is nothing but those."""
-    ids: bytes
+    ids: bytes | str
+    """What the line has of the IDs; or the tracking ID, where the trace ID is derived from that and there is no span."""
     thread_name: str
 
 
@@ -81,6 +82,7 @@ class DirectLines:
         self.labels: set[str] = set()
         """Names of extras that are labels of the same name, and no secret."""
         self._placings: dict[tuple[Any, ...], Placing | None] = {}
+        self._derived: dict[str, bytes] = {}
         self._threads: dict[str, bytes] = {}
         self._second = 0, b""
 
@@ -95,13 +97,7 @@ class DirectLines:
 
     def find_ids(self, tracking_id: str | None, identity: Identity | None, span: SpanContext | None) -> tuple[Any, Any, bytes]:
         """Give what lines of now have of the IDs; from now on in `ids`. Raises ValueError where that is too long for this way."""
-        if span is None and type(tracking_id) is str:  # with no span, what now_in_context() finds: once a request
-            is_its = identity is not None and identity.tracking_id == tracking_id
-            trace_id = identity.trace_id if identity is not None and is_its else derive_trace_id(tracking_id)
-            part = ids_part(self._schema, tracking_id, trace_id, None)
-        else:
-            part = ids_part(self._schema, *now_in_context()[:3])
-        found = identity, span, part
+        found = identity, span, ids_part(self._schema, *now_in_context()[:3])
         if tracking_id is not None or span is None:  # else it may be in OTel's context, under the same span or none
             _keep(self.ids, tracking_id, found, _MOST_IDS)
         return found
@@ -129,7 +125,7 @@ class DirectLines:
     def finish(self, entries: list[Any]) -> None:
         """Make lines, in place, of the calls among what was queued. Never raises."""
         start, before = self._second
-        threads, dumps = self._threads, orjson.dumps
+        threads, derived, dumps = self._threads, self._derived, orjson.dumps
         # All at once: a look at many bytes costs little more than one at a few.
         redacts = self._redaction is not None and self._redaction.suspicious(
             b"\n".join([entry[5] for entry in entries if type(entry) is tuple])
@@ -148,6 +144,8 @@ class DirectLines:
                     text = _text_of(message, args)
                 if redacts:
                     end = self._redacted(end)
+                if type(ids) is str:
+                    ids = derived.get(ids) or self._derive(ids)
                 thread = threads.get(thread_name) or self._find_thread(thread_name)
                 name = _LABELS if end[0] == _BRACE else b""
                 line = b"".join((before, b"%06d" % micros, site[3], text, ids, b"%d" % number, site[4], thread, name, end))
@@ -167,6 +165,11 @@ class DirectLines:
         before = strftime('{"@timestamp":"%Y-%m-%dT%H:%M:%S.', gmtime(second)).encode()
         self._second = second * 1_000_000, before
         return second * 1_000_000, before, micros
+
+    def _derive(self, tracking_id: str) -> bytes:
+        ids = ids_part(self._schema, clean(tracking_id), derive_trace_id(tracking_id), None)
+        _keep(self._derived, tracking_id, ids, _MOST_IDS)
+        return ids
 
     def _find_thread(self, name: str) -> bytes:
         encoded = orjson.dumps(clean(name))

@@ -78,7 +78,7 @@ class DirectRootLogger(DirectLogger, logging.RootLogger):
     """The same for the root logger."""
 
 
-def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth of what all this costs)
+def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a twentieth of what all this costs)
     logger: Any, level: int, msg: Any, args: tuple[Any, ...], extra: Any, frame: FrameType
 ) -> bool:
     """Queue what a call says, if our handler is alone on its way and nobody else would see a record; else give False. Never raises."""
@@ -144,13 +144,19 @@ def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth o
         size += len(msg) + len(end)
 
         tracking_id, identity = TRACKING_ID.get(), IDENTITY.get()
-        span = get_current_span().get_span_context() if _in_otel() else None
-        ids = direct.ids.get(tracking_id)
-        if ids is None or ids[0] is not identity or ids[1] is not span:
-            ids = direct.find_ids(tracking_id, identity, span)
+        if identity is not None or _in_otel() or tracking_id is None:
+            span = get_current_span().get_span_context() if _in_otel() else None
+            found = direct.ids.get(tracking_id)
+            if found is None or found[0] is not identity or found[1] is not span:
+                found = direct.find_ids(tracking_id, identity, span)
+            ids: bytes | str = found[2]
+        elif type(tracking_id) is str and len(tracking_id) < _SHORT:
+            ids = tracking_id  # of which the rest follows
+        else:
+            return False
         thread_name = _threads[get_ident()]._name  # noqa: SLF001
         # From here on nothing fails: a number that is taken has to be found in a line.
-        call = direct.resource.next_number(), time_ns(), site, msg, args, end, ids[2], thread_name
+        call = direct.resource.next_number(), time_ns(), site, msg, args, end, ids, thread_name
         if size > _SHORT or level > INFO:
             direct.put(direct.line(call), level)
         else:
