@@ -103,7 +103,8 @@ def test_a_task_without_an_id_gets_a_new_one_and_nobody_warns(pool):
     lines = pool.wait_for_lines("end without-an-id-", 8)
     assert all(is_trace_id(line["tracking_id"]) for line in lines)
     assert len(ids(lines)) == 8
-    assert [line for line in pool.lines() if line["log.level"] == "warning"] == []
+    # Celery itself warns of running as root.
+    assert [line for line in pool.lines() if line["log.level"] == "warning" and line["log.logger"] != "py.warnings"] == []
 
 
 def test_between_tasks_a_process_has_no_id(pool):

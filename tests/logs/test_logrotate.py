@@ -148,6 +148,16 @@ def test_loss_of_its_terminal_ends_a_process_as_ever(tmp_path):
     assert process.returncode == -signal.SIGHUP
 
 
+@pytest.fixture
+def nobody_watches(monkeypatch):
+    """As in a process of its own: `setup_logger` of another test watches for as long as its process lives."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    monkeypatch.setattr(hangup, "_watching", 0)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("nobody_watches")
 def test_close_puts_back_what_was_there(tmp_path, monkeypatch):
     monkeypatch.setattr(hangup, "_has_terminal", lambda: False)
     before = signal.getsignal(signal.SIGHUP)
@@ -160,6 +170,7 @@ def test_close_puts_back_what_was_there(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGHUP) is before
 
 
+@pytest.mark.usefixtures("nobody_watches")
 def test_handler_that_was_set_since_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(hangup, "_has_terminal", lambda: False)
     before = signal.getsignal(signal.SIGHUP)
