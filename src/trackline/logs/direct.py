@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import weakref
 from time import gmtime, strftime
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from trackline.identity import derive_trace_id
-from trackline.logs.callsite import CallSite, call_site, fields_of, ids_part
+from trackline.logs.callsite import call_site, fields_of, ids_part
 from trackline.logs.dump import MAX_LINE, dump
 from trackline.logs.placing import Placing, placing_of
-from trackline.logs.plain import Plain, clean
-from trackline.logs.record import message_of, now_in_context
+from trackline.logs.plain import clean
+from trackline.logs.record import now_in_context
 from trackline.logs.redacted import redacted
 
 if TYPE_CHECKING:
+    import logging
     from types import FrameType
 
     from opentelemetry.trace import SpanContext
@@ -37,18 +37,19 @@ class Call(NamedTuple):
     """
     What a call said, with nothing in it that can change afterwards, nor be long.
 
-    It names the parts for the reader: a plain tuple of them does, and is made in half the time.
+    It names the parts for the reader: a plain tuple of them does, and is made in half the time. And nothing in it may be an object that
+    the garbage collector tracks: then it leaves the tuple alone, too, after the first look, however many wait.
     """
 
     number: int
     nanoseconds: int
-    site: CallSite
+    before_message: bytes
     message: str
-    args: tuple[str | float | bool | None, ...]
     end: bytes
     """The line from the first extra on; without its comma and the name ``labels`` where it is nothing but those."""
     ids: bytes | str
     """What the line has of the IDs; or the tracking ID, where the trace ID is derived from that and there is no span."""
+    before_thread: bytes
     thread_name: str
 
 
@@ -128,27 +129,27 @@ class DirectLines:
         threads, derived, dumps = self._threads, self._derived, orjson.dumps
         # All at once: a look at many bytes costs little more than one at a few.
         redacts = self._redaction is not None and self._redaction.suspicious(
-            b"\n".join([entry[5] for entry in entries if type(entry) is tuple])
+            b"\n".join([entry[4] for entry in entries if type(entry) is tuple])
         )
         for index, entry in enumerate(entries):
             if type(entry) is not tuple:
                 continue
-            number, nanoseconds, site, message, args, end, ids, thread_name = entry
+            number, nanoseconds, before_message, message, end, ids, before_thread, thread_name = entry
             try:
                 micros = nanoseconds // 1000 - start
                 if not 0 <= micros < 1_000_000:
                     start, before, micros = self._begin_second(start + micros)
                 try:
-                    text = dumps(message % args if args else message)
-                except Exception:  # noqa: BLE001  (arguments that do not fit, half a surrogate pair)
-                    text = _text_of(message, args)
+                    text = dumps(message)
+                except TypeError:  # half a surrogate pair
+                    text = dumps(clean(message))
                 if redacts:
                     end = self._redacted(end)
                 if type(ids) is str:
                     ids = derived.get(ids) or self._derive(ids)
                 thread = threads.get(thread_name) or self._find_thread(thread_name)
                 name = _LABELS if end[0] == _BRACE else b""
-                line = b"".join((before, b"%06d" % micros, site[3], text, ids, b"%d" % number, site[4], thread, name, end))
+                line = b"".join((before, b"%06d" % micros, before_message, text, ids, b"%d" % number, before_thread, thread, name, end))
                 entries[index] = line if len(line) < MAX_LINE else dump(orjson.loads(line))  # a format may ask for any width
             except Exception as error:  # noqa: BLE001  (else the batch would be tried again for ever)
                 entries[index] = self._schema.failure(f"{self.resource.nonce}-{number}", error, message)
@@ -181,12 +182,6 @@ def _keep(kept: dict[Any, Any], key: object, value: object, most: int = _MOST_KE
     if len(kept) >= most:
         kept.clear()
     kept[key] = value
-
-
-def _text_of(message: str, args: tuple[Any, ...]) -> bytes:
-    record = logging.LogRecord("", logging.INFO, "", 0, message, None, None)
-    record.args = args
-    return orjson.dumps(Plain().of(message_of(record)))
 
 
 _all: weakref.WeakSet[DirectLines] = weakref.WeakSet()

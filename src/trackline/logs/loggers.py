@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _SHORT = 512
 """Characters and bytes. What is longer is made a line at once: of what waits in the queue, the size is to be known."""
-_NUMBERS = SCALARS - {str}
 _Logger, _LogRecord = logging.Logger, logging.LogRecord
 # Where others put themselves in between: Sentry and New Relic at callHandlers, OTel's instrumentation at the factory of records.
 _log, _handle, _call_handlers, _make_record = _Logger._log, _Logger.handle, _Logger.callHandlers, _Logger.makeRecord  # noqa: SLF001
@@ -78,7 +77,7 @@ class DirectRootLogger(DirectLogger, logging.RootLogger):
     """The same for the root logger."""
 
 
-def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a twentieth of what all this costs)
+def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth of what all this costs)
     logger: Any, level: int, msg: Any, args: tuple[Any, ...], extra: Any, frame: FrameType
 ) -> bool:
     """Queue what a call says, if our handler is alone on its way and nobody else would see a record; else give False. Never raises."""
@@ -117,14 +116,8 @@ def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a tw
             return False
 
         # Only what cannot change any more is left to be made a line of later.
-        size = 0
-        for value in args:
-            kind = type(value)
-            if kind is str:
-                size += len(value)
-            elif kind not in _NUMBERS:
-                msg, args, size = msg % args, (), 0
-                break
+        if args:
+            msg = msg % args
         end = b"}\n"
         if extra is not None and type(extra) is not dict:
             return False
@@ -141,7 +134,7 @@ def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a tw
                     return False
             else:
                 end = dumps(extra) + b"}\n"
-        size += len(msg) + len(end)
+        size = len(msg) + len(end)
 
         tracking_id, identity = TRACKING_ID.get(), IDENTITY.get()
         if identity is not None or _in_otel() or tracking_id is None:
@@ -156,7 +149,7 @@ def _say(  # noqa: C901, PLR0912, PLR0915  (written out: a function more is a tw
             return False
         thread_name = _threads[get_ident()]._name  # noqa: SLF001
         # From here on nothing fails: a number that is taken has to be found in a line.
-        call = direct.resource.next_number(), time_ns(), site, msg, args, end, ids, thread_name
+        call = direct.resource.next_number(), time_ns(), site[3], msg, end, ids, site[4], thread_name
         if size > _SHORT or level > INFO:
             direct.put(direct.line(call), level)
         else:
