@@ -1,6 +1,7 @@
 """Calls that make no record: the same bytes as those that make one, and wherever anybody else would see the record, there is one."""
 
 import contextlib
+import gc
 import itertools
 import logging
 import threading
@@ -667,6 +668,14 @@ def test_what_a_long_call_takes_in_memory_is_counted(log, extra):
     log.logger.info("x" * 100_000, extra=extra)
 
     assert log.queue.waiting_bytes > (200_000 if extra else 100_000)
+
+
+def test_the_garbage_collector_follows_nothing_that_waits(log):
+    for number in range(50):
+        log.logger.info("user %s did %s", number, "login", extra={"user_id": number, "action": "login"})
+    gc.collect(0)
+
+    assert [entry for entry in log.queue._lines if gc.is_tracked(entry)] == []
 
 
 def test_a_call_starts_the_writer(log):
