@@ -13,7 +13,7 @@ import orjson
 
 from trackline.config import LogSettings, parse_level, resource_from_env
 from trackline.logs.handler import make_schema
-from trackline.logs.setup import current
+from trackline.logs.process import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

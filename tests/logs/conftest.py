@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from trackline.logs import setup
+from trackline.logs import process, setup
 
 
 @pytest.fixture(autouse=True)
@@ -17,8 +17,8 @@ def no_service_in_the_environment(monkeypatch):
 @pytest.fixture(autouse=True)
 def loggers_as_they_were():
     yield
-    if setup._process is not None:
-        setup._process.close()
+    if (handle := process.current()) is not None:
+        handle.close()
     for name, handler in list(setup._loggers.items()):
         logger = logging.getLogger(name)
         handler.writer.close()

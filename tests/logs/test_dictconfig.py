@@ -14,7 +14,7 @@ import pytest
 
 import trackline
 from logs.reading import ENVIRONMENT, action, messages, read
-from trackline.logs.setup import current
+from trackline.logs.process import current
 
 DOCS = (Path(__file__).parents[2] / "docs" / "logging.md").read_text("utf-8")
 

@@ -10,8 +10,8 @@ import pytest
 import trackline
 from logs.reading import action, read, run
 from trackline import RateLimit, Sampling, SamplingFilter
+from trackline.logs import process
 from trackline.logs import sampling as module
-from trackline.logs import setup
 
 
 @pytest.fixture(autouse=True)
@@ -242,7 +242,7 @@ def test_configuration_of_plain_values_samples_and_redacts(tmp_path):
     logging.config.dictConfig(json.loads(json.dumps(config)))
     for _ in range(5):
         logging.getLogger("orders.payment").info("paid", extra={"iban": "DE02"})
-    setup._process.close()
+    process.current().close()
 
     lines = [line for line in read(tmp_path / "orders.log") if line["log.logger"] == "orders.payment"]
     assert [line["labels"] for line in lines] == [{"iban": "[redacted]"}] * 2

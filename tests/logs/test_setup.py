@@ -151,7 +151,7 @@ def test_second_call_that_fails_leaves_the_first_alone(tmp_path):
     with pytest.raises(ValueError, match="schema"):
         setup_logging("orders", log_dir=tmp_path, console=False, schema="xml")
     logging.getLogger("app").info("one")
-    trackline.logs.setup._process.close()
+    trackline.logs.process.current().close()
 
     assert messages(tmp_path / "orders.log") == ["one"]
 

@@ -13,7 +13,8 @@ from gunicorn import glogging  # type: ignore[import-untyped]
 
 from trackline.config import resource_from_env
 from trackline.environment import LOGGING, from_env
-from trackline.logs.setup import current, setup_logging
+from trackline.logs.process import current
+from trackline.logs.setup import setup_logging
 from trackline.logs.writer import all_writers
 
 

@@ -19,7 +19,7 @@ from trackline.logs.stamping import stamp_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from trackline.logs.setup import Logging
+    from trackline.logs.process import Logging
 
 _APPLICATIONS = (("fastapi.applications", "FastAPI"), ("starlette.applications", "Starlette"))
 _CLIENTS = ("httpx", "requests", "urllib3", "aiohttp")
