@@ -75,8 +75,9 @@ class Show:
         commands = [
             ("the failed checkout once more, as on call you would", find),
             ("its lines as they were logged, one JSON object each", f"{find} --json"),
+            ("that no line of any process was lost", f"{self.command} audit {where}"),
+            ("the services, to copy from", f"less {services}"),
         ]
-        commands.append(("the services, to copy from", f"less {services}"))
         if not is_served:
             commands.append(("keep the services running, and send requests of your own", f"{self.command} demo --serve"))
         text = self._title("What to type next") + self._commands(commands)
