@@ -518,6 +518,19 @@ class TestSomebodyElseWouldSeeTheRecord:
 
         assert parse(*log.lines())["labels"] == {"more": "more"}
 
+    @pytest.mark.parametrize("name", ["_log", "makeRecord", "handle", "callHandlers", "filter"])
+    def test_a_logger_of_a_class_of_somebody_elses(self, log, records, name):
+        calls = []
+
+        def replaced(self, *args, **kwargs):
+            calls.append(name)
+            return getattr(super(type(self), self), name)(*args, **kwargs)
+
+        log.logger.__class__ = type("Theirs", (DirectLogger,), {name: replaced})
+
+        self.seen(log, records)
+        assert calls == [name]
+
     def test_assert_logs(self, log, records):
         import unittest
 

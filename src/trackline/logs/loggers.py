@@ -103,6 +103,7 @@ def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth o
             or logging._logRecordFactory is not _LogRecord  # type: ignore[attr-defined]  # noqa: SLF001
             or not logging.logThreads
             or type(msg) is not str
+            or type(logger) not in _DIRECT
         ):
             return False
         code = frame.f_code
@@ -159,6 +160,10 @@ def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth o
     if not handler.writer.is_running:
         handler.writer.start()
     return True
+
+
+# Of classes that others have derived from these (logging.getLoggerClass() gives them) the methods are theirs to replace.
+_DIRECT = frozenset({DirectLogger, DirectRootLogger})
 
 
 def take_loggers() -> None:
