@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _LABELS = b',"labels":'
 _BRACE = ord("{")
+_DIGITS = [b"%03d" % number for number in range(1000)]  # found in half the time that a format takes
 _MOST_KEPT = 10_000
 _MOST_IDS = 1_000  # of requests that are under way, so that the same memory serves again
 
@@ -149,7 +150,8 @@ class DirectLines:
                     ids = derived.get(ids) or self._derive(ids)
                 thread = threads.get(thread_name) or self._find_thread(thread_name)
                 name = _LABELS if end[0] == _BRACE else b""
-                line = b"".join((before, b"%06d" % micros, before_message, text, ids, b"%d" % number, before_thread, thread, name, end))
+                milli, micro = _DIGITS[micros // 1000], _DIGITS[micros % 1000]
+                line = b"".join((before, milli, micro, before_message, text, ids, b"%d" % number, before_thread, thread, name, end))
                 entries[index] = line if len(line) < MAX_LINE else dump(orjson.loads(line))  # a format may ask for any width
             except Exception as error:  # noqa: BLE001  (else the batch would be tried again for ever)
                 entries[index] = self._schema.failure(f"{self.resource.nonce}-{number}", error, message)
