@@ -102,8 +102,10 @@ class Server:
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 15) -> int:
         """End the server as an operator would, wait for it, and end by force what is left; give its exit status."""
-        if self.process.poll() is None and number == signal.SIGINT:
-            os.killpg(self.process.pid, number)  # as Ctrl+C in a terminal does
+        # As Ctrl+C in a terminal, all get it; not granian's workers: its handler, interrupted by the main process's own signal to
+        # them, can stand still for ever (granian/_signals.py).
+        if self.process.poll() is None and number == signal.SIGINT and not self._command[0].endswith("granian"):
+            os.killpg(self.process.pid, number)
         elif self.process.poll() is None:
             self.process.send_signal(number)
         try:
