@@ -676,6 +676,17 @@ def test_warnings_displace_calls_that_wait():
     assert log.queue.dropped == 15
 
 
+def test_a_call_at_debug_goes_before_one_at_info_and_is_counted_as_such():
+    log = Log()
+    log.queue.__init__(max_lines=10)
+    log.handler.direct.put_call, log.handler.direct.put = log.queue.put_call, log.queue.put
+    log.queue.finish = log.handler.direct.finish
+    for _ in range(10):
+        log.logger.debug("paid")
+
+    assert (len(log.queue), log.queue.dropped_by_level()) == (8, {"debug": 2})
+
+
 @pytest.mark.parametrize("extra", [None, {"note": "x" * 100_000}])
 def test_what_a_long_call_takes_in_memory_is_counted(log, extra):
     log.logger.info("x" * 100_000, extra=extra)

@@ -151,7 +151,7 @@ def _say(  # noqa: C901, PLR0912  (written out: a function more is a twentieth o
         thread_name = _threads[get_ident()]._name  # noqa: SLF001
         # From here on nothing fails: a number that is taken has to be found in a line.
         call = direct.resource.next_number(), time_ns(), site[3], msg, end, ids, site[4], thread_name
-        if size > _SHORT or level > INFO:
+        if size > _SHORT or level != INFO:
             direct.put(direct.line(call), level)
         else:
             direct.put_call(call)
