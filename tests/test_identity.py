@@ -140,6 +140,9 @@ def test_identify_never_raises_and_never_gives_what_is_not_usable(found):
         (TRACE_ID[:31], False),
         ("f47ac10b58cc4372a5670e02b2c3d479", False),  # a UUIDv4 without its dashes
         ("0190163d8694739b8a3b6ef8ac0a8b71", False),  # a UUIDv7
+        ("2c1d43b8e49011ef9cd20242ac120002", False),  # a UUIDv1
+        ("1ef90e4c2d1d63b89cd20242ac120002", False),  # a UUIDv6
+        ("886313e13b8a53729b900c9aee199e5d", True),  # a UUIDv5: the same for the same name, so no request's
         ("f47ac10b58cc0372a5670e02b2c3d479", True),  # 13th digit 0
         ("f47ac10b58cc437215670e02b2c3d479", True),  # 17th digit 1
         ("f47ac10b58cc9372a5670e02b2c3d479", True),  # 13th digit 9: no version of UUID

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 from trackline.baggage import baggage_entry
-from trackline.generate import new_trace_id
+from trackline.generate import looks_like_uuid, new_trace_id
 from trackline.tracecontext import TraceContext, parse_traceparent, parse_tracestate
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ def is_trace_id(value: str) -> bool:
 
     A UUID is no trace ID because two of its low 64 bits are fixed, and ratio samplers decide by the low 64 bits.
     """
-    return (
-        len(value) == 32 and not (value[16] in "89ab" and value[12] in "12345678") and value != _ZERO and _trace_id(value) is not None
-    )
+    return len(value) == 32 and not looks_like_uuid(value) and value != _ZERO and _trace_id(value) is not None
 
 
 def derive_trace_id(tracking_id: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import Context, get_current
 from opentelemetry.trace import INVALID_SPAN, SpanContext, TraceFlags, set_span_in_context
 
-from trackline.generate import new_trace_id
+from trackline.generate import looks_like_uuid, new_trace_id
 from trackline.identity import TRACE_HEADERS, Identity, claim, identify, is_usable
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ class RequestReader:
             # Where the span outside of us has joined the trace of a caller who is not trusted, that ID is still the caller's.
             is_theirs = claimed is not None and claimed.trace_id == trace_id
             tracking_id = new_trace_id() if trace_id is None or is_theirs else trace_id
-            # One trace ID in eight looks like a UUID: as a tracking ID alone it would stand for another trace (see `is_trace_id`).
-            is_enough = tracking_id is trace_id and not (trace_id[16] in "89ab" and trace_id[12] in "12345678")
+            # A trace ID that looks like a UUID would, as a tracking ID alone, stand for another trace (see `is_trace_id`).
+            is_enough = tracking_id is trace_id and not looks_like_uuid(trace_id)
             identity = None if trace_id is None or is_enough else Identity(tracking_id, trace_id)
             value = tracking_id.encode("ascii")
             scope["headers"] = [*headers, (REQUEST_ID, value)]
