@@ -39,9 +39,7 @@ def _make_trace_ids(count: int) -> list[str]:
     digits = f"{getrandbits(128 * count):0{32 * count}x}"
     made = [digits[at : at + 32] for at in range(0, 32 * count, 32)]
     return [
-        f"{one[:12]}{int(one[12], 16) ^ 8:x}{one[13:]}" if looks_like_uuid(one) else one
-        for one in made
-        if one != "0" * 32
+        f"{one[:12]}{int(one[12], 16) ^ 8:x}{one[13:]}" if looks_like_uuid(one) else one for one in made if one != "0" * 32
     ] or _make_trace_ids(count)
 
 
