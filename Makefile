@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test lint format bench proof fuzz clean
+.PHONY: help demo test stack stack-test lint format bench proof fuzz clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -17,6 +17,13 @@ test: $(VENV)/.installed  ## all tests, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
+
+stack: $(VENV)/.installed  ## find or build Filebeat, the OpenTelemetry Collector and Elasticsearch (the first time: minutes)
+	@$(BIN)/python tests/stack/binaries.py
+
+stack-test: $(VENV)/.installed  ## tests with these three (minutes); STRICT=1 fails without them, ARGS="--full" is the whole proof
+	@$(BIN)/python tests/stack/binaries.py || true
+	TRACKLINE_STACK_STRICT=$(STRICT) $(BIN)/python -m pytest tests/stack $(ARGS)
 
 lint: $(VENV)/.installed  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check

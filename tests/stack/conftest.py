@@ -1,0 +1,68 @@
+"""What the tests of the stack share: the programs, each found or built once, and the nodes, each started once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stack import binaries
+from stack.elasticsearch import Elasticsearch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="the whole proof: 100,000 lines in each case, an hour or so")
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
+    """Start a node without security; ``url``, ``http``, ``request``, ``count``, ``search``, ``hits``, ``stop`` and ``start``."""
+    with Elasticsearch(elasticsearch_home) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def secured_elasticsearch(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
+    """Start a node with TLS and users: ``ca`` is the path of its authority; ``user``, ``password``; ``api_key`` makes keys."""
+    with Elasticsearch(elasticsearch_home, secured=True) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def elasticsearch_home() -> Path:
+    """Give the folder of an unpacked Elasticsearch."""
+    return _find(binaries.ELASTICSEARCH)
+
+
+@pytest.fixture(scope="session")
+def filebeat() -> Path:
+    """Give the path of Filebeat's binary."""
+    return _find(binaries.FILEBEAT)
+
+
+@pytest.fixture(scope="session")
+def otelcol() -> Path:
+    """Give the path of the Collector's binary."""
+    return _find(binaries.OTELCOL)
+
+
+def _find(program: binaries.Program) -> Path:
+    try:
+        return binaries.find(program)
+    except binaries.MissingError as error:
+        if _is_strict():
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    except binaries.BuildError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _is_strict() -> bool:
+    """Whether a missing toolchain is a failure: in CI, and where somebody says so. Nobody reads that it was skipped there."""
+    values = (os.environ.get("CI", ""), os.environ.get("TRACKLINE_STACK_STRICT", ""))
+    return any(value.lower() not in {"", "0", "false"} for value in values)
