@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackline.search.line import file_name, parse_when, read_line, read_time
+from trackline.search.line import file_name, order, parse_when, read_line, read_number, read_time
 
 ECS = {
     "@timestamp": "2026-11-22T14:40:01.123456Z",
@@ -256,3 +256,41 @@ def test_time_without_an_offset_is_of_utc(text):
 def test_what_is_no_time_says_what_would_be_one(text):
     with pytest.raises(ValueError, match="expected a time such as"):
         parse_when(text)
+
+
+def test_lines_of_one_process_are_ordered_by_their_numbers_where_the_times_are_the_same(tmp_path):
+    lines = [
+        read_line(b"", tmp_path / "a.log", place, {"@timestamp": "2026-11-22T14:40:01.123Z", "event.id": f"0123456789ab-{number}"})
+        for place, number in enumerate([10, 9, 100, 2])
+    ]
+
+    assert [line.event_id.partition("-")[2] for line in sorted(lines, key=order)] == ["2", "9", "10", "100"]
+
+
+@pytest.mark.parametrize(
+    "event_id", ["", "0123456789ab-0", "0123456789ab-01", "0123456789AB-1", "550e8400-e29b-41d4-a716-446655440000", "1"]
+)
+def test_id_that_is_not_ours_has_no_number(event_id):
+    assert read_number(event_id) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "stack"),
+    [
+        ({"body": {"text": "paid"}, "error": {"stacktrace": "here"}}, "paid", "here"),  # the Collector's exporter, in its two modes
+        ({"body": {"stringValue": "paid"}, "attributes": {"exception.stacktrace": "here"}}, "paid", "here"),
+    ],
+)
+def test_message_and_stack_are_read_from_what_the_collector_makes_of_them(tmp_path, fields, message, stack):
+    line = read_line(b"", tmp_path, 1, fields)
+
+    assert (line.message, line.stack) == (message, stack)
+
+
+def test_what_shippers_add_is_no_extra(tmp_path):
+    added = {"input": {"type": "filestream"}, "agent": {"id": "1"}, "host": {"name": "a"}, "log": {"offset": 1, "file": {"path": "x"}}}
+    added |= {"kubernetes": {"pod": {"name": "p"}}, "container.id": "c", "stream": "stdout", "data_stream": {"type": "logs"}}
+
+    line = read_line(b"", tmp_path, 1, {**added, "labels": {"stream": "audio", "amount": 5}, "dropped_attributes_count": 0})
+
+    assert line.extra == {"stream": "audio", "amount": 5}

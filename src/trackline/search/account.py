@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trackline.search.numbers import common, gaps, merged, size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from trackline.search.ledger import FileLedger, Notice, Part
+    from trackline.search.ledger import Part
+    from trackline.search.notice import Notice
     from trackline.search.numbers import Run
+
+
+class Ledger(Protocol):
+    """What one place, a file or an index, has of each process, by its nonce."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def parts(self) -> Mapping[str, Part]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +45,8 @@ class ProcessAudit:
     last: datetime | None
     lines: int
     """How many lines are there, each counted once."""
+    numbers: tuple[Run, ...] = ()
+    """Which."""
     highest: int
     """The last number that is known. Of a process that is not closed there may have been more."""
     is_closed: bool
@@ -62,14 +74,15 @@ class ProcessAudit:
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON has it: times in ISO 8601, paths as text."""
         fields = asdict(self)
+        del fields["numbers"]  # what is not there is said, and that is shorter
         fields |= {name: value.isoformat() for name in ("first", "last") if (value := getattr(self, name)) is not None}
         fields |= {name: [str(path) for path in getattr(self, name)] for name in ("duplicated_in", "files")}
         return fields
 
 
-def account(nonce: str, ledgers: Iterable[FileLedger], *, up_to: int | None = None) -> ProcessAudit:
+def account(nonce: str, ledgers: Iterable[Ledger], *, up_to: int | None = None) -> ProcessAudit:
     """
-    Give the account of a process over all files that it wrote into.
+    Give the account of a process over all files that it wrote into, or all indices that have its lines.
 
     ``up_to`` leaves out what comes behind a number: while a process writes, lines from there on may not be in their file yet.
     """
@@ -95,6 +108,7 @@ def account(nonce: str, ledgers: Iterable[FileLedger], *, up_to: int | None = No
         first=times[0] if times else None,
         last=times[-1] if times else None,
         lines=size(runs),
+        numbers=tuple(runs),
         highest=highest,
         is_closed=is_closed,
         dropped=_dropped(notices.values()),

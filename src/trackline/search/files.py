@@ -7,17 +7,17 @@ import os
 import re
 import stat
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from trackline.identity import derive_trace_id
 from trackline.search.compressed import decompressed, unreadable
-from trackline.search.line import Line, file_name, read_ids, read_line
+from trackline.search.line import Line, file_name, order, read_ids, read_line
 from trackline.search.scan import finder, objects, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from trackline.search.compressed import Reader
 
@@ -66,7 +66,7 @@ def find_lines(
         except unreadable() as error:
             files.warn(path, error)
     files.warn_of_the_rest()
-    return sorted(found.values(), key=_order)
+    return sorted(found.values(), key=order)
 
 
 class LogFiles:
@@ -180,12 +180,6 @@ class LogFiles:
                     waiting.append(Path(entry.path))
                 elif stat.S_ISREG(mode) and _LOG_FILE(entry.name):
                     yield Path(entry.path)
-
-
-def _order(line: Line) -> tuple[object, ...]:
-    name = file_name(line.path)
-    time = line.time or datetime.max.replace(tzinfo=UTC)
-    return time, line.service, name.family, name.rotated, line.number
 
 
 def _to_stderr(message: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from trackline.search.line import EVENT, PROCESS, SERVICE, TIME, first_text, flatten, read_time
+from trackline.search.line import EVENT, PROCESS, SERVICE, TIME, first_text, flatten, read_number, read_time
+from trackline.search.notice import read_notice
 from trackline.search.numbers import Numbers
 from trackline.search.scan import LONGEST_LINE, objects
 
@@ -16,24 +16,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from trackline.search.notice import Notice
+
 _MOST_BROKEN = 1000  # of a file, with their line numbers; all are counted
-_EVENT_ID = re.compile(r"([0-9a-f]{12})-([1-9][0-9]{0,17})", re.ASCII).fullmatch  # others have one too: a UUID, say, without a count
 _TEXT = "no JSON object"
 _MOST = 10**18
-_NOTICES = frozenset({"log-open", "log-drop", "log-close"})
 _SPACE = b"\0 \t\r\n\xef\xbb\xbf"
-
-
-class Notice(NamedTuple):
-    """A line of the log about itself: its action, its number, and what it states, as far as an audit needs it."""
-
-    action: str
-    number: int
-    dropped: int
-    """How many lines were dropped since the notice before."""
-    dropped_total: int
-    """How many since the process began."""
-    file_number: int
 
 
 class BrokenLine(NamedTuple):
@@ -146,23 +134,20 @@ class FileLedger:
 
     def _take(self, fields: dict[str, Any]) -> None:
         flat = flatten(fields)
-        match = _EVENT_ID(first_text(flat, *EVENT))
-        if match is None:
+        counted = read_number(first_text(flat, *EVENT))
+        if counted is None:
             self.uncounted += 1
             return
-        nonce, count = match[1], int(match[2])
+        nonce, count = counted
         part = self.parts.get(nonce)
         is_first = part is None
         if part is None:
             part = self.parts[nonce] = Part(count, fields)
         part.numbers.add(count)
         part.last_fields = fields
-        action = first_text(flat, "event.action") or first_text(flat, "event_name").removeprefix("trackline.")
-        if action in _NOTICES and first_text(flat, "log.logger", "instrumentation_scope.name") == "trackline":
-            dropped = _fact(flat, "dropped")
-            since, total = (0, dropped) if action == "log-close" else (dropped, max(dropped, _fact(flat, "dropped_total")))
-            part.notices.append(Notice(action, count, since, total, _fact(flat, "file_number")))
-            if action == "log-open":
+        if (notice := read_notice(flat, count)) is not None:
+            part.notices.append(notice)
+            if notice.action == "log-open":
                 part.begins_with_opening |= is_first
                 part.host = first_text(flat, "labels.host", "host") or part.host
 
@@ -192,11 +177,6 @@ class FileLedger:
         self.broken_count += 1
         if len(self.broken) < _MOST_BROKEN:
             self.broken.append(BrokenLine(self.path, number, reason))
-
-
-def _fact(flat: dict[str, Any], name: str) -> int:
-    value = flat.get(f"labels.{name}", flat.get(name))
-    return value if type(value) is int and value > 0 else 0
 
 
 def _time(fields: dict[str, Any]) -> datetime | None:

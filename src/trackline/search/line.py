@@ -18,27 +18,36 @@ TIME = ("@timestamp", "timestamp", "time", "ts")
 _LEVEL = ("log.level", "level", "severity_text", "levelname", "severity")
 SERVICE = ("service.name", "service")
 PROCESS = ("process.pid", "pid")
-_LOGGER = ("log.logger", "logger", "instrumentation_scope.name", "scope.name", "scope", "name")
-_MESSAGE = ("message", "body", "body.stringValue", "msg", "event")
+LOGGER = ("log.logger", "logger", "instrumentation_scope.name", "scope.name", "scope", "name")
+_MESSAGE = ("message", "body", "body.text", "body.stringValue", "msg", "event")
 _ERROR_TYPE = ("error.type", "exception.type")
 _ERROR_MESSAGE = ("error.message", "exception.message")
-_STACK = ("error.stack_trace", "exception.stacktrace", "exc_info", "exc_text", "exception", "traceback", "stack_trace")
+_STACK = (
+    "error.stack_trace",
+    "error.stacktrace",
+    "exception.stacktrace",
+    "exc_info",
+    "exc_text",
+    "exception",
+    "traceback",
+    "stack_trace",
+)
 _FILE = ("log.origin.file.name", "code.file.path", "code.filepath", "filename")
 _FILE_LINE = ("log.origin.file.line", "code.line.number", "code.lineno", "lineno")
 _FUNCTION = ("log.origin.function", "code.function.name", "code.function", "func", "funcName")
-_TRACE = ("trace.id", "trace_id", "traceId")
+TRACE = ("trace.id", "trace_id", "traceId")
 EVENT = ("log.record.uid", "event.id")  # in this order: a line in `otel` may have an attribute of the user's by the other name
 _SPAN = ("span.id", "span_id", "spanId")
-_TRACKING = ("tracking_id", "labels.tracking_id", "http.request.id")
-_FOREIGN = ("request_id", "correlation_id")  # what other libraries call it; counts only where there is no name of ours
+TRACKING = ("tracking_id", "labels.tracking_id", "http.request.id")
+FOREIGN = ("request_id", "correlation_id")  # what other libraries call it; counts only where there is no name of ours
 
-_WRAPPERS = ("attributes.", "resource.attributes.", "resource.", "json.")
+WRAPPERS = ("attributes.", "resource.attributes.", "resource.", "json.")
 _LISTED = (
     TIME,
     _LEVEL,
     SERVICE,
     PROCESS,
-    _LOGGER,
+    LOGGER,
     _MESSAGE,
     _ERROR_TYPE,
     _ERROR_MESSAGE,
@@ -47,11 +56,13 @@ _LISTED = (
     _FILE_LINE,
     _FUNCTION,
 )
-_SHOWN = frozenset(key for keys in (*_LISTED, _TRACE, _SPAN, _TRACKING) for key in keys)
+_SHOWN = frozenset(key for keys in (*_LISTED, TRACE, _SPAN, TRACKING) for key in keys)
 _PLUMBING = re.compile(
-    r"(body|ecs|data_stream|process|service|host|telemetry|agent|log|scope|code)\.|event\.(?!duration|outcome)"
+    r"(body|ecs|data_stream|process|service|host|telemetry|agent|log|scope|code|container|kubernetes|cloud|orchestrator)\."
+    r"|event\.(?!duration|outcome)|dropped_\w+_count$|(input\.type|stream|@version)$"
     r"|(processName|loc|trace_?flags|severity_number|observed_timestamp|transaction\.id|thread\.(id|name)|host|log)$"
 )
+_COUNTED = re.compile(r"([0-9a-f]{12})-([1-9][0-9]{0,17})", re.ASCII).fullmatch  # others have an ID too: a UUID, say, without a count
 _LEVELS = {"WARN": "WARNING", "ERR": "ERROR", "FATAL": "CRITICAL"}
 
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII).fullmatch
@@ -128,15 +139,15 @@ def read_line(raw: bytes, path: Path, number: int, fields: dict[str, Any]) -> Li
         level=_level(flat),
         service=first_text(flat, *SERVICE) or named.service,
         process="" if process == "MainProcess" else process,
-        logger=first_text(flat, *_LOGGER),
+        logger=first_text(flat, *LOGGER),
         origin=f"{file}:{file_line}" if file and file_line else file or first_text(flat, "loc"),
         function=first_text(flat, *_FUNCTION),
         message=message,
         error_type=first_text(flat, *_ERROR_TYPE),
         error_message=first_text(flat, *_ERROR_MESSAGE),
         stack=stack,
-        tracking_id=first_text(flat, *_TRACKING) or first_text(flat, *_FOREIGN),
-        trace_id=first_text(flat, *_TRACE),
+        tracking_id=first_text(flat, *TRACKING) or first_text(flat, *FOREIGN),
+        trace_id=first_text(flat, *TRACE),
         span_id=first_text(flat, *_SPAN),
         event_id=first_text(flat, *EVENT),
         extra={
@@ -150,6 +161,25 @@ def read_line(raw: bytes, path: Path, number: int, fields: dict[str, Any]) -> Li
 def read_ids(fields: Mapping[str, Any]) -> frozenset[str]:
     """Read all tracking and trace IDs of a line, and nothing else: a fraction of the time of `read_line`."""
     return _ids(flatten(fields))
+
+
+def read_number(event_id: str) -> tuple[str, int] | None:
+    """
+    Read the nonce of the process and the number of the line from an ID of ours; None where it is none.
+
+    >>> read_number("9f3c02d1e7b4-12")
+    ('9f3c02d1e7b4', 12)
+    """
+    match = _COUNTED(event_id)
+    return (match[1], int(match[2])) if match else None
+
+
+def order(line: Line) -> tuple[object, ...]:
+    """Give what lines are sorted by, from files and from an index alike: time, service, process, and the order within the process."""
+    name = file_name(line.path)
+    nonce, number = read_number(line.event_id) or ("", 0)
+    time = line.time or datetime.max.replace(tzinfo=UTC)
+    return time, line.service, nonce or name.family, number, name.rotated, line.number
 
 
 def read_time(value: object) -> datetime | None:
@@ -209,7 +239,7 @@ def file_name(path: Path) -> FileName:
 def flatten(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Give the fields by their dotted names, without what shippers and schemas wrap round them."""
     flat = dict(_dotted(fields, "", 0))
-    for wrapper in _WRAPPERS:
+    for wrapper in WRAPPERS:
         for key in [key for key in flat if key.startswith(wrapper)]:
             # The line's own key wins over one that is wrapped; that one stays as it is, and counts as an extra.
             bare = key.removeprefix(wrapper)
@@ -228,9 +258,9 @@ def _dotted(fields: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tupl
 
 
 def _ids(flat: Mapping[str, Any]) -> frozenset[str]:
-    ours = [first_text(flat, key) for key in (*_TRACKING, *(wrapper + "tracking_id" for wrapper in _WRAPPERS))]
-    tracking = ours if any(ours) else [first_text(flat, key) for key in _FOREIGN]
-    return frozenset((*tracking, *(first_text(flat, key) for key in _TRACE))) - {""}
+    ours = [first_text(flat, key) for key in (*TRACKING, *(wrapper + "tracking_id" for wrapper in WRAPPERS))]
+    tracking = ours if any(ours) else [first_text(flat, key) for key in FOREIGN]
+    return frozenset((*tracking, *(first_text(flat, key) for key in TRACE))) - {""}
 
 
 def _level(flat: Mapping[str, Any]) -> str:
