@@ -1,0 +1,133 @@
+"""
+A service that logs all the time while the real logrotate works on its files, with the configurations that operators copy.
+
+    python -m collector.rotating          in tests/: the figures of docs/shipping.md
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from collector.conftest import COLLECTOR
+from trackline.search import AuditReport, audit
+
+LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+FILES = 'trackline.setup_logging("orders", log_dir="logs", console=False, rotate=None, max_file_bytes=None)'
+STDOUT = 'trackline.setup_logging("orders", file=False, console="json")'
+SERVICE = """
+import logging, sys, threading, time
+import trackline
+handle = {setup}
+log = logging.getLogger("app")
+rate = {rate}
+began, number = time.monotonic(), 0
+stop = threading.Event()  # when standard input ends; until then it logs at a steady rate
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+while not stop.is_set():
+    while number < (time.monotonic() - began) * rate:
+        number += 1
+        log.info("line %d", number)
+    stop.wait(0.002)
+handle.close()
+"""
+
+
+class Rotating:
+    """
+    A service that logs ``rate`` lines a second into ``directory``/logs, to files of its own or, redirected as a shell does, to one.
+
+    A context manager: at its end the service has written all that it will.
+    """
+
+    def __init__(self, directory: Path, setup: str, rate: int, *, mode: str = "ab") -> None:
+        self.logs = directory / "logs"
+        self.logs.mkdir(mode=0o755)
+        output = (self.logs / "orders.log").open(mode) if setup == STDOUT else None
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVICE.format(setup=setup, rate=rate)], cwd=directory, stdin=subprocess.PIPE, stdout=output
+        )
+        self._state = directory / "state"
+        self._second = 0
+        if output:
+            output.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        with suppress(subprocess.TimeoutExpired):
+            self._process.communicate(timeout=30)
+        self._process.kill()
+        self._process.wait()
+
+    def grown(self, size: int = 20_000) -> None:
+        """Wait until there are so many bytes in the live file."""
+        waiting, deadline = threading.Event(), time.monotonic() + 30
+        while not (self.live.exists() and self.live.stat().st_size > size):
+            assert time.monotonic() < deadline, "the service writes nothing"
+            waiting.wait(0.005)
+
+    @property
+    def live(self) -> Path:
+        return self.logs / "orders.log"
+
+    def rotate(self, name: str) -> None:
+        """Have logrotate rotate now by a configuration of the collector's, which is for /var/log/orders and its user."""
+        text = (COLLECTOR / "logrotate" / name).read_text().replace("/var/log/orders", str(self.logs))
+        text = text.replace("orders adm", f"{_user()} {_group()}")
+        self._wait_for_another_second()
+        config = self._state.with_name("logrotate.conf")
+        config.write_text(text)
+        config.chmod(0o644)
+        subprocess.run([LOGROTATE, "--force", "--state", self._state, config], check=True)
+        self._second = math.floor(time.time())
+
+    def _wait_for_another_second(self) -> None:
+        # The dates in the names tell no less apart; and C's time() may be a tick of the kernel behind Python's.
+        waiting = threading.Event()
+        while time.time() < self._second + 1.05:
+            waiting.wait(0.01)
+
+    def audit(self) -> AuditReport:
+        """Account for every line, in whatever file it is."""
+        return audit([self.logs])
+
+
+def _user() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def _group() -> str:
+    import grp
+
+    return grp.getgrgid(os.getegid()).gr_name
+
+
+def measure(setup: str, config: str, rate: int, rotations: int) -> tuple[int, int]:
+    """Give how many lines are there, and how many are missing, after so many rotations of files of a few hundred KiB and more."""
+    with tempfile.TemporaryDirectory() as directory:
+        with Rotating(Path(directory), setup, rate) as service:
+            for _ in range(rotations):
+                service.grown(400_000)
+                service.rotate(config)
+            service.grown()
+        report = service.audit()
+        return report.lines, report.missing
+
+
+if __name__ == "__main__":
+    for rate in (1_000, 10_000):
+        for name, setup, config in (("own files, create", FILES, "files.conf"), ("stdout, copytruncate", STDOUT, "stdout.conf")):
+            there, missing = measure(setup, config, rate, 20)
+            print(f"{rate:6} lines/s  {name:22} {there:9,} lines  {missing:6,} missing in 20 rotations")
