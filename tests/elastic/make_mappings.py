@@ -1,17 +1,17 @@
 """
 Makes collector/elasticsearch/mappings.json: `python tests/elastic/make_mappings.py`.
 
-Types are those of Elastic's field reference (tests/data/ecs). Fields that Trackline writes are mapped one by one; all other fields of ECS,
-which an `extra=` or a shipper may bring, by dynamic templates: they take no room in the mapping of an index before there is one.
+Types are those of Elastic's field reference (tests/data/ecs). Fields that Trackline writes are mapped one by one; all other fields of
+ECS, which an `extra=` or a shipper may bring, by dynamic templates: they take no room in the mapping of an index before there is one.
 A test holds that the file is what this makes.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
+
+from trackline.elastic.text import as_text
 
 Mapping = dict[str, Any]
 
@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "collector" / "elasticsearch" / "mappings.json"
 ECS_TYPES = ROOT / "tests" / "data" / "ecs" / "ecs-types.txt"
 
-WIDTH = 136
 KEYWORD: Mapping = {"type": "keyword", "ignore_above": 1024}
 LONG: Mapping = {"type": "long"}
 TEXT: Mapping = {"type": "match_only_text"}
@@ -34,7 +33,7 @@ http.request.method http.request.body.bytes http.response.status_code http.respo
 url.path url.query url.domain client.address client.ip client.port client.bytes server.bytes user_agent.original
 data_stream.type data_stream.dataset data_stream.namespace
 event.ingested log.file.path host.name
-""".split()
+""".split()  # noqa: SIM905
 """What is written in the schema `ecs`; the last two lines are what shippers and the ingest pipeline add."""
 
 SHIPPERS: Mapping = {"log.offset": LONG, "input.type": KEYWORD}
@@ -138,21 +137,6 @@ def _mapping(of: str) -> Mapping:
     if of == "keyword":
         return KEYWORD
     return {"type": of, "scaling_factor": 1000} if of == "scaled_float" else {"type": of}
-
-
-def as_text(value: Any, indent: int = 0) -> str:
-    """Give JSON that a person can read: what fits into a line is on one."""
-    line = json.dumps(value)
-    if len(line) + indent <= WIDTH or not isinstance(value, dict | list):
-        return line
-    inner = " " * (indent + 2)
-    if isinstance(value, dict):
-        parts = [f"{inner}{json.dumps(key)}: {as_text(item, indent + 2)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(parts) + "\n" + " " * indent + "}"
-    if all(isinstance(item, str) for item in value):
-        filled = wrap(line[1:-1], WIDTH - indent - 2, break_on_hyphens=False)
-        return "[\n" + "\n".join(inner + row for row in filled) + "\n" + " " * indent + "]"
-    return "[\n" + ",\n".join(inner + as_text(item, indent + 2) for item in value) + "\n" + " " * indent + "]"
 
 
 if __name__ == "__main__":
