@@ -56,11 +56,10 @@ def audit(arguments: argparse.Namespace) -> int:
 
     from trackline.search.audit import audit as audited
     from trackline.search.verdict import render_audit
-    from trackline.terminal import printable
 
     report = audited(named(arguments.paths))
     for problem in report.problems:
-        complain(printable(problem))
+        complain(problem)
     if arguments.json:
         for process in report.processes:
             print(json.dumps(process.as_dict()))

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 
 def complain(message: str) -> None:
-    """Say on stderr what is wrong, behind the command's name."""
-    print(f"trackline: {message}", file=sys.stderr)
+    """Say on stderr what is wrong, behind the command's name; whatever is in it is harmless on a terminal."""
+    from trackline.terminal import printable
+
+    print(f"trackline: {printable(message)}", file=sys.stderr)
 
 
 def tell(render: Callable[[int, bool], str]) -> None:

@@ -3,25 +3,95 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from trackline.elastic.connection import Connection
+
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # argparse names it nowhere else
+
+_URL, _KEY, _CA = "ELASTICSEARCH_URL", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA"
+_USER, _PASSWORD = "ELASTICSEARCH_USERNAME", "ELASTICSEARCH_PASSWORD"
+_INDEX = "logs-*-*"
+_TIMEOUT = 30.0
+
+
+class OptionError(Exception):
+    """An option that cannot be used, in words for who has typed it."""
 
 
 def add_paths(command: argparse.ArgumentParser) -> None:
     """Add PATH, of which there may be several."""
-    command.add_argument(
-        "paths", metavar="PATH", nargs="*", default=["logs"], help="a log file, a directory, or - for stdin (default: logs)"
-    )
+    command.add_argument("paths", metavar="PATH", nargs="*", help="a log file, a directory, or - for stdin (default: logs)")
 
 
 def named(paths: Sequence[str]) -> list[str]:
-    """Give the paths of files, also for ``-``."""
-    return ["/dev/stdin" if path == "-" else path for path in paths]
+    """Give the paths of files, also for ``-`` and for none."""
+    return ["/dev/stdin" if path == "-" else path for path in paths or ["logs"]]
+
+
+def add_times(command: argparse.ArgumentParser) -> None:
+    """Add --since and --until."""
+    command.add_argument("--since", metavar="WHEN", type=when, help="only lines from then on: 2026-11-22T14:40, in UTC, or 2h ago: 2h")
+    command.add_argument("--until", metavar="WHEN", type=when, help="only lines up to then")
+
+
+def add_elasticsearch(command: argparse.ArgumentParser, text: str) -> None:
+    """Add --elasticsearch, which ``text`` explains, and what goes with it."""
+    group = command.add_argument_group("Elasticsearch")
+    group.add_argument("--elasticsearch", metavar="URL", nargs="?", const="", help=f"{text} (default, if no URL follows: {_URL})")
+    group.add_argument("--index", metavar="PATTERN", help=f"indices or data streams, with commas (default: {_INDEX})")
+    group.add_argument("--api-key-file", metavar="FILE", help=f"a file with an API key (default: the key is in {_KEY})")
+    group.add_argument("--ca", metavar="FILE", help=f"certificates to trust, in PEM (default: {_CA}, or the system's)")
+    group.add_argument("--timeout", metavar="SECONDS", type=_seconds, help=f"how long each answer may take (default: {_TIMEOUT:g})")
+
+
+def index_of(arguments: argparse.Namespace) -> str:
+    """Give the pattern of --index."""
+    return arguments.index or _INDEX
+
+
+def connect(arguments: argparse.Namespace) -> Connection:
+    """Give the connection that the options and the environment speak of. Raises OptionError, or ElasticError."""
+    from trackline.elastic.connection import Connection, ElasticError
+
+    url, url_name = (arguments.elasticsearch, "--elasticsearch") if arguments.elasticsearch else (os.environ.get(_URL, ""), _URL)
+    ca, ca_name = (arguments.ca, "--ca") if arguments.ca else (os.environ.get(_CA) or None, _CA)
+    if not url:
+        raise OptionError(f"argument --elasticsearch: expected a URL, here or in {_URL}, such as https://logs.example.org:9200")
+    if not arguments.ca and not url.startswith("https:"):
+        ca = None  # in the environment for others, and of no use here
+    key, user = _api_key(arguments.api_key_file), os.environ.get(_USER) or None
+    who = {"api_key": key} if key else {"username": user, "password": os.environ.get(_PASSWORD)}
+    try:
+        return Connection(url, **who, ca=ca, timeout=arguments.timeout or _TIMEOUT)
+    except ElasticError as error:
+        # By the names that they were given by.
+        text = str(error)
+        for argument, name in (("url", url_name), ("ca", ca_name)):
+            if text.startswith((f"{argument}=", f"{argument}:")):
+                text = name + text.removeprefix(argument)
+        raise OptionError(text) from None
+
+
+def explained(error: Exception) -> str:
+    """Say what went wrong between us and Elasticsearch, and by which option it can be mended."""
+    text = str(error)
+    if "no answer in time" in text:
+        return f"{text}: give it more time with --timeout, or less to do with --since, --until and --index"
+    return f"--{text}" if text.startswith("index=") else text
+
+
+def only_with_elasticsearch(arguments: argparse.Namespace, *more: str) -> None:
+    """Refuse the options that mean nothing without it."""
+    for option in ("index", "api_key_file", "ca", "timeout", *more):
+        if getattr(arguments, option) is not None:
+            arguments.parser.error(f"argument --{option.replace('_', '-')}: only with --elasticsearch")
 
 
 def when(text: str) -> datetime:
@@ -32,3 +102,26 @@ def when(text: str) -> datetime:
         return parse_when(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _api_key(path: str | None) -> str | None:
+    if path is None:
+        return os.environ.get(_KEY, "").strip() or None
+    try:
+        key = Path(path).read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text of ASCII"
+        raise OptionError(f"--api-key-file={path!r}: {reason}") from None
+    if not key or len(key.split()) != 1:
+        raise OptionError(f"--api-key-file={path!r}: expected one API key in it, as id:key or encoded, and nothing else")
+    return key
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds up to 3600")
+    return seconds
