@@ -1,11 +1,12 @@
-"""The settings as the environment has them, for set-ups in which no line of code is ours. Nothing is read at import."""
+"""The settings as the environment has them: of what code does not say, and where no line of code is ours. Not read at import."""
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from trackline.config import CONSOLE_FORMS
 from trackline.redaction import Redaction
@@ -13,6 +14,9 @@ from trackline.sampling import RateLimit, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +146,18 @@ def from_env(of: str, environ: Mapping[str, str] | None = None) -> dict[str, Any
     environ = os.environ if environ is None else environ
     ours = [variable for variable in VARIABLES if variable.of == of and environ.get(variable.name, "").strip()]
     return {variable.option: variable.value(environ) for variable in ours}
+
+
+def else_from_env(of: str) -> Callable[[Callable[_P, _T]], Callable[_P, _T]]:
+    """Make a decorator: options that a call does not give by keyword are those of the environment, where it has them."""
+
+    def decorate(function: Callable[_P, _T]) -> Callable[_P, _T]:
+        @functools.wraps(function)
+        def filled(*args: _P.args, **options: _P.kwargs) -> _T:
+            set_there = from_env(of)
+            set_there.pop("enabled", None)  # whoever calls has decided that
+            return function(*args, **cast("Any", {**set_there, **options}))
+
+        return filled
+
+    return decorate

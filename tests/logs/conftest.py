@@ -5,13 +5,14 @@ import time
 
 import pytest
 
+from trackline.environment import VARIABLES
 from trackline.logs import process, setup
 
 
 @pytest.fixture(autouse=True)
-def no_service_in_the_environment(monkeypatch):
-    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
-    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+def no_settings_in_the_environment(monkeypatch):
+    for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", *(variable.name for variable in VARIABLES)):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from trackline.logs.resource import Resource
 from trackline.logs.schema import SCHEMAS
 
 MAX_LINE = 256 * 1024
-ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "TRACKLINE_"))}
 
 
 def parse(line):

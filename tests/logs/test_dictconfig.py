@@ -57,6 +57,17 @@ def test_configuration_is_of_plain_values(tmp_path):
     }
 
 
+def test_configuration_has_the_environments_options_where_it_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKLINE_LOG_DIR", str(tmp_path))
+    monkeypatch.setenv("TRACKLINE_LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("TRACKLINE_LOG_CONSOLE", "false")
+    logging.config.dictConfig(trackline.dict_config("orders"))
+    logging.getLogger("app").debug("paid")
+    current().close()
+
+    assert messages(tmp_path / "orders.log") == ["paid"]
+
+
 def test_option_that_there_is_not_is_refused_at_once():
     with pytest.raises(TypeError, match="colour"):
         trackline.dict_config("orders", colour=True)

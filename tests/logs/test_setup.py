@@ -270,6 +270,34 @@ def test_service_of_the_environment_is_in_file_name_and_lines(tmp_path, monkeypa
     assert (line["service.name"], line["service.version"], line["service.environment"]) == ("billing", "1.2", "live")
 
 
+def test_option_that_a_call_does_not_give_is_that_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKLINE_LOG_DIR", str(tmp_path))
+    monkeypatch.setenv("TRACKLINE_LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("TRACKLINE_LOG_CONSOLE", "false")
+    monkeypatch.setenv("TRACKLINE_LOGS", "false")  # is for those who do not call
+    with setup_logging("orders", rotate=None) as handle:
+        logging.getLogger("app").debug("one")
+
+    assert messages(tmp_path / "orders.log") == ["one"]
+    assert (handle.settings.console, handle.settings.rotate, handle.settings.retention_days) == (False, None, 7)
+
+
+def test_option_of_a_call_wins_over_the_environment_also_where_it_is_the_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKLINE_LOG_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("TRACKLINE_LOG_RETENTION_DAYS", "30")
+    with setup_logging("orders", log_dir=tmp_path, console=False, retention_days=7) as handle:
+        logging.getLogger("app").info("one")
+
+    assert messages(tmp_path / "orders.log") == ["one"]
+    assert handle.settings.retention_days == 7
+
+
+def test_wrong_text_in_the_environment_says_variable_and_what_is_allowed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKLINE_LOG_RETENTION_DAYS", "a week")
+    with pytest.raises(ValueError, match="TRACKLINE_LOG_RETENTION_DAYS='a week': expected a number of days"):
+        setup_logging("orders", log_dir=tmp_path)
+
+
 def test_service_without_a_name_is_app(tmp_path):
     with setup_logging(log_dir=tmp_path, console=False):
         logging.getLogger("app").info("one")

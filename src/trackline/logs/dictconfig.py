@@ -7,6 +7,7 @@ import inspect
 import os
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from trackline.environment import LOGGING, from_env
 from trackline.logs.setup import setup_logging
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def dict_config(**options: Any) -> dict[str, Any]:
     Of plain values only, if yours are: it can be written to a file as JSON or YAML. A wrong value is found by dictConfig, which raises
     ValueError; an option that there is not raises TypeError here.
     """
-    level = options.pop("level", "INFO")
+    level = options.pop("level", None) or from_env(LOGGING).get("level", "INFO")  # the root logger's, which the handler does not set
     if "log_dir" in options:
         options["log_dir"] = os.fspath(options["log_dir"])
     return {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trackline.config import LogSettings, resource_from_env
+from trackline.environment import LOGGING, else_from_env
 from trackline.logs.exit import flush_at_exit
 from trackline.logs.handler import LineHandler, TrackingIDFilter, make_directory, make_handler
 from trackline.logs.hangup import watch_hangup
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _loggers: dict[str, LineHandler] = {}
 
 
+@else_from_env(LOGGING)
 def setup_logging(
     service_name: str | None = None,
     *,
@@ -59,7 +61,8 @@ def setup_logging(
     Set up the logging of the whole process: every logger, the servers' own and their access logs, as JSON lines with the tracking ID.
 
     Lines go through a bounded queue to one file a process in ``log_dir``, a new one each midnight, kept for ``retention_days``, and to
-    standard output. Call it before or after the server has set up its own logging, in the module of the application.
+    standard output. Call it before or after the server has set up its own logging, in the module of the application. An option that is
+    not given is that of the environment, where it is set there: ``level`` is TRACKLINE_LOG_LEVEL (`trackline.environment.VARIABLES`).
 
     - ``service_name``: by default OTEL_SERVICE_NAME, or ``service.name`` in OTEL_RESOURCE_ATTRIBUTES, or "app".
     - ``level``: of the root logger, a name or a number.
