@@ -150,8 +150,8 @@ def apply(arguments: argparse.Namespace) -> int:
         if planned.changes:
             if arguments.dry_run:
                 return 1
-            if (planned.foreign or planned.taken_over) and not arguments.take_over:
-                complain("not done: name the streams with --service or --namespace, or say --take-over")
+            if (said := _not_ours(planned, options)) and not arguments.take_over:
+                complain(said)
                 return 2
             if not arguments.yes and not _agreed(f"make {_counted(len(planned.changes), 'this change', 'these {} changes')}?"):
                 return 1
@@ -247,6 +247,15 @@ def _show(planned: Plan, url: str, *, full: bool) -> None:
         print("data streams that would come under these templates with their next index:")
         for stream, template in planned.taken_over:
             print(f"  {stream} (now: {template})")
+
+
+def _not_ours(planned: Plan, options: Options) -> str | None:
+    """Say what would have to be said for others' things to be taken. Who has named the streams has said it."""
+    if planned.foreign:
+        return "not done: what is there under our names is not of our making; --take-over overwrites it"
+    if planned.taken_over and not options.names_streams:
+        return "not done: name your streams with --service or --namespace, or say --take-over"
+    return None
 
 
 def _roll_over(connection: Connection, planned: Plan, arguments: argparse.Namespace) -> int:

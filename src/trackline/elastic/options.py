@@ -44,6 +44,11 @@ class Options:
             raise ValueError(f"replicas={self.replicas!r}: expected a number from 0 to 9")
 
     @property
+    def names_streams(self) -> bool:
+        """Whether somebody has said which streams are meant, rather than all that there are or will be."""
+        return bool(self.services) or self.namespace is not None
+
+    @property
     def patterns(self) -> list[str]:
         """The data streams of log lines; `trackline` is the dataset of lines that name no service."""
         namespace = self.namespace or "*"
