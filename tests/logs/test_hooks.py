@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
@@ -337,10 +338,26 @@ def test_trace_has_the_mode_of_the_files(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o660
 
 
-def test_trace_is_on_stderr_where_there_can_be_no_file(tmp_path):
-    script = """
+@pytest.mark.parametrize(
+    "made",
+    [
+        "os.symlink('elsewhere', path)",
+        "os.mkfifo(path)",
+        "os.mkfifo(path); reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)",
+        "os.link('precious', path)",
+        "open(path, 'w').close(); os.chown(path, 65534, 65534)",
+    ],
+    ids=["link", "pipe", "pipe that is read", "second name", "another user's"],
+)
+def test_trace_is_on_stderr_where_its_file_may_lead_elsewhere(made, tmp_path):
+    if "chown" in made and os.geteuid() != 0:
+        pytest.skip("gives a file to another user")
+    (tmp_path / "precious").write_text("precious")
+    tmp_path.chmod(0o1777)
+    script = f"""
 import faulthandler
-os.symlink("elsewhere", f"orders-{os.getpid()}.fault")
+path = f"orders-{{os.getpid()}}.fault"
+{made}
 trackline.setup_logging('orders', console=False, log_dir='.')
 faulthandler._sigsegv()
 """
@@ -348,6 +365,15 @@ faulthandler._sigsegv()
 
     assert done.err.startswith("Fatal Python error: Segmentation fault")
     assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_pipe_with_the_name_of_a_trace_of_the_dead_is_left_alone(tmp_path):
+    os.mkfifo(tmp_path / "orders-1.fault")
+    done = run(SET_UP.format(console=False), cwd=tmp_path)
+
+    assert (done.returncode, done.err) == (0, "")
+    assert faults(tmp_path) == ["orders-1.fault"]
 
 
 def test_faulthandler_that_is_on_stays_as_it_is(tmp_path):
@@ -392,8 +418,6 @@ handle.close()
 
 
 def test_files_of_the_dead_are_deleted_where_they_are_empty_or_old(tmp_path):
-    import os
-
     for number, (content, age) in enumerate([("", 0), ("crash", 6), ("crash", 8)]):
         path = tmp_path / f"orders-{number}.fault"
         path.write_text(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import re
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trackline.logs.exit import call_last
 from trackline.logs.names import safe_name
+from trackline.logs.opening import may_be_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_WRONLY | os.O_APPEND
+for _name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):  # the last for a pipe that somebody has put there
+    _FLAGS |= getattr(os, _name, 0)
 
 
 class FaultFile:
@@ -80,7 +84,10 @@ class FaultFile:
 
 def _open_locked(path: Path, mode: int) -> int:
     for _ in range(10):
-        descriptor = os.open(path, _FLAGS, mode)
+        descriptor = os.open(path, _FLAGS | os.O_CREAT, mode)
+        if not may_be_ours(os.fstat(descriptor), path.parent):
+            os.close(descriptor)
+            raise PermissionError(errno.EPERM, "not a file of ours", str(path))
         _lock(descriptor)
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
@@ -94,7 +101,7 @@ def _open_locked(path: Path, mode: int) -> int:
 def _delete(path: Path, before: float) -> None:
     """Delete a file that is empty, or was last written to before a time, unless a process has it."""
     with suppress(OSError):
-        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, _FLAGS)
         try:
             status = os.fstat(descriptor)
             if (not status.st_size or status.st_mtime < before) and _lock(descriptor):
