@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 from trackline.logs.resource import Resource
@@ -66,5 +67,16 @@ def run(script, *, cwd, wait=True, env=None, file=None, **options):
     process = subprocess.Popen(command, text=True, **options)
     if not wait:
         return process
-    process.out, process.err = process.communicate(timeout=60)
+    try:
+        process.out, process.err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # where it hangs
     return process
+
+
+def wait_for(condition, seconds=20):
+    """Wait until something is so, and fail where it is not so in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.01)

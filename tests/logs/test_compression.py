@@ -15,7 +15,7 @@ import time
 import pytest
 import zstandard
 
-from logs.reading import ENVIRONMENT, run
+from logs.reading import ENVIRONMENT, run, wait_for
 from trackline import setup_logging
 from trackline.config import LogSettings
 from trackline.logs import compression
@@ -256,13 +256,6 @@ def open_file(tmp_path):
     yield make
     for file in opened:
         file.close()
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_writing_goes_on_while_what_is_full_is_compressed(open_file, tmp_path):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from logs.reading import action, messages, read, run
+from logs.reading import action, messages, parse, read, run, wait_for
 from trackline.config import QUEUE_POLICIES
 
 SET_UP = """
@@ -17,6 +17,7 @@ log = logging.getLogger("app")
 for number in range(1000):
     log.info("%d", number)
 """
+INTERRUPT = "signal.signal(signal.SIGINT, signal.default_int_handler)  # which the background jobs of a shell ignore"
 THOUSAND = [str(number) for number in range(1000)]
 
 
@@ -35,7 +36,7 @@ def check(path, expected):
         ("sys.exit(3)", 3, ""),
         ("raise ValueError('unhandled')", 1, "ValueError: unhandled"),
         ("os.kill(os.getpid(), signal.SIGTERM)\nsignal.pause()", -signal.SIGTERM, ""),
-        ("os.kill(os.getpid(), signal.SIGINT)\nsignal.pause()", -signal.SIGINT, "KeyboardInterrupt"),
+        (INTERRUPT + "\nos.kill(os.getpid(), signal.SIGINT)\nsignal.pause()", -signal.SIGINT, "KeyboardInterrupt"),
         ("threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGTERM)).start()\nsignal.pause()", -signal.SIGTERM, ""),
     ],
     ids=["end", "exit", "exception", "SIGTERM", "SIGINT", "SIGTERM from a thread"],
@@ -250,3 +251,19 @@ def test_process_that_was_killed_leaves_whole_lines_and_no_closing_line(tmp_path
 
     assert messages(tmp_path / "logs" / "orders.log") == THOUSAND
     assert action(lines[-1]) is None
+
+
+def test_process_that_is_killed_while_it_logs_leaves_lines_without_a_gap_and_half_a_line_at_the_most(tmp_path):
+    process = run(SET_UP + "while True:\n    number += 1\n    log.info('%d', number)", cwd=tmp_path, wait=False)
+    path = tmp_path / "logs" / "orders.log"
+    wait_for(lambda: path.exists() and path.stat().st_size > 2**20)
+    process.kill()
+    process.communicate()
+    *whole, end = path.read_bytes().split(b"\n")
+    lines = [parse(line + b"\n") for line in whole]
+    run(SET_UP, cwd=tmp_path)
+
+    assert [line["message"] for line in lines[1:]] == [str(number) for number in range(len(lines) - 1)]
+    assert sorted(int(line["event.id"].split("-")[1]) for line in lines) == list(range(1, len(lines) + 1))
+    after = path.read_bytes().split(b"\n")[len(whole) + bool(end) :]
+    assert action(parse(after[0] + b"\n")) == "log-open"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from logs.reading import action, messages, read, run
+from logs.reading import action, messages, read, run, wait_for
 from trackline import setup_logging
 from trackline.logs import hangup
 
@@ -58,15 +58,6 @@ def start(tmp_path):
         if running.process.poll() is None:
             running.process.kill()
             running.process.communicate()
-
-
-def wait_for(condition):
-    waiting = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        waiting.wait(0.01)
-    raise AssertionError(condition)
 
 
 def test_rename_and_create_and_hangup_open_the_new_file_at_once(start):
