@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from stack import binaries
 from stack.elasticsearch import Elasticsearch
+from stack.report import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,15 @@ def elasticsearch(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
     """Start a node without security; ``url``, ``http``, ``request``, ``count``, ``search``, ``hits``, ``stop`` and ``start``."""
     with Elasticsearch(elasticsearch_home) as node:
         yield node
+
+
+@pytest.fixture(scope="session")
+def prepared(elasticsearch: Elasticsearch) -> Elasticsearch:
+    """Give the node with the templates, as an operator installs them."""
+    command = [sys.executable, "-m", "trackline", "elastic", "apply", "--url", elasticsearch.url, "--yes"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return elasticsearch
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +78,8 @@ def _is_strict() -> bool:
     """Whether a missing toolchain is a failure: in CI, and where somebody says so. Nobody reads that it was skipped there."""
     values = (os.environ.get("CI", ""), os.environ.get("TRACKLINE_STACK_STRICT", ""))
     return any(value.lower() not in {"", "0", "false"} for value in values)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for row in table():
+        terminalreporter.write_line(row)

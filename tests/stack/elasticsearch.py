@@ -123,7 +123,12 @@ class Elasticsearch:
 
     def request(self, method: str, path: str, body: object = None, **parameters: Any) -> Any:
         """Give the answer as JSON; fail with Elasticsearch's own words where it is an error."""
-        response = self.http.request(method, path, json=body, params=parameters or None)
+
+        def answer() -> httpx.Response | None:
+            given = self.http.request(method, path, json=body, params=parameters or None)
+            return None if given.status_code == 503 else given  # an index that has just been made has no shard for a moment
+
+        response = wait_for(answer, 30, f"{method} {path}: 503")
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
         return response.json() if response.content else None
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,7 +19,7 @@ T = TypeVar("T")
 _LIBC = ctypes.CDLL(None)  # before any fork: loading it takes locks
 
 
-def wait_for(what: Callable[[], T], seconds: float, message: str | Callable[[], str] = "", every: float = 0.05) -> T:
+def wait_for(what: Callable[[], T | None], seconds: float, message: str | Callable[[], str] = "", every: float = 0.05) -> T:
     """Ask until the answer is true, and give it; fail with the message where it never is."""
     deadline = time.monotonic() + seconds
     while not (answer := what()):
@@ -26,6 +27,13 @@ def wait_for(what: Callable[[], T], seconds: float, message: str | Callable[[], 
             raise AssertionError(f"after {seconds:g} s still not: {message() if callable(message) else message}")
         time.sleep(every)
     return answer
+
+
+def free_port() -> int:
+    """Give a port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,101 @@
+"""
+Processes that log, as ``python -m stack.writing FOLDER SERVICE LINES SECONDS``, and what they have left in their files.
+
+Each writes so many lines, evenly over so many seconds, begins a file every few, and compresses those that are closed for a while.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import logging
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+TESTS = Path(__file__).parents[1]
+LINE = 750  # bytes of one, about
+PERIOD = 3.0  # seconds, about, from one rotation to the next
+
+
+def write(folder: str, service: str, lines: int, seconds: float, compress_after: float) -> None:
+    """Write the lines of one process."""
+    import trackline
+
+    size = max(int(lines / seconds * PERIOD * LINE), 16 * 1024)
+    handle = trackline.setup_logging(
+        service, log_dir=folder, console=False, max_file_bytes=size, compress="gzip", compress_after=compress_after
+    )
+    log = logging.getLogger("app")
+    begin = time.monotonic()
+    for number in range(lines):
+        with trackline.use_tracking_id(f"{service}-{number // 5}"):
+            log.info("order %d of a customer has been paid", number, extra={"amount": number / 4, "note": "x" * 200})
+        # In step with the clock, ten lines at a time.
+        if number % 10 == 9:
+            time.sleep(max(begin + number * seconds / lines - time.monotonic(), 0))
+    assert handle.close(30) == 0, "not all lines were written"
+
+
+@contextmanager
+def writers(folder: Path, service: str, lines: int, seconds: float, compress_after: float, processes: int = 4) -> Iterator[Writers]:
+    """Start processes which write ``lines`` all together; end them, if they have not ended."""
+    share = [str(part) for part in (folder, service, lines // processes, seconds, compress_after)]
+    command = [sys.executable, "-m", "stack.writing", *share]
+    running = [subprocess.Popen(command, cwd=TESTS, stderr=subprocess.PIPE) for _ in range(processes)]
+    try:
+        yield Writers(folder, service, running)
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+
+
+class Writers:
+    """The processes that write now."""
+
+    def __init__(self, folder: Path, service: str, running: list[subprocess.Popen[bytes]]) -> None:
+        self.folder, self._service, self._running = folder, service, running
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all have ended; fail where one has failed."""
+        for process in self._running:
+            _, complaint = process.communicate(timeout=seconds)
+            assert process.returncode == 0, complaint.decode()
+
+    def are_running(self) -> bool:
+        return any(process.poll() is None for process in self._running)
+
+    def rotations(self) -> int:
+        """Give how often the process with the fewest rotations has begun a new file."""
+        counts = dict.fromkeys((path.name for path in self.folder.glob(f"{self._service}*.log")), 0)
+        for path in self.folder.glob(f"{self._service}*.log.*"):
+            live = path.name.partition(".log.")[0] + ".log"
+            counts[live] = counts.get(live, 0) + (path.suffix != ".gz" or not path.with_suffix("").exists())
+        return min(counts.values()) if len(counts) >= len(self._running) else 0
+
+
+def written(folder: Path) -> Counter[str]:
+    """Count each event.id of all lines in the files of a folder, compressed or not."""
+    from collections import Counter
+
+    def lines_of(path: Path) -> Iterator[bytes]:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
+
+    files = [path for path in folder.glob("*.log*") if not path.name.startswith(".")]
+    # While a file is being compressed it is there twice; by then nobody writes.
+    return Counter(orjson.loads(line)["event.id"] for line in itertools.chain.from_iterable(map(lines_of, files)))
+
+
+if __name__ == "__main__":
+    write(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]))
