@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 from collector.conftest import COLLECTOR
@@ -23,6 +24,7 @@ from trackline.search import AuditReport, audit
 LOGROTATE = shutil.which("logrotate", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 FILES = 'trackline.setup_logging("orders", log_dir="logs", console=False, rotate=None, max_file_bytes=None)'
 STDOUT = 'trackline.setup_logging("orders", file=False, console="json")'
+FILLER = b'{"message":"' + b"x" * 600 + b'"}\n'
 SERVICE = """
 import logging, sys, threading, time
 import trackline
@@ -43,14 +45,17 @@ handle.close()
 
 class Rotating:
     """
-    A service that logs ``rate`` lines a second into ``directory``/logs, to files of its own or, redirected as a shell does, to one.
+    A service that logs ``rate`` lines a second into ``directory``/logs, to files of its own or, redirected as a shell does, to one;
+    there are ``filler`` MiB of other lines in it already.
 
     A context manager: at its end the service has written all that it will.
     """
 
-    def __init__(self, directory: Path, setup: str, rate: int, *, mode: str = "ab") -> None:
+    def __init__(self, directory: Path, setup: str, rate: int, *, mode: str = "ab", filler: int = 0) -> None:
         self.logs = directory / "logs"
         self.logs.mkdir(mode=0o755)
+        if filler:
+            self.live.write_bytes(FILLER * ((filler << 20) // len(FILLER)))
         output = (self.logs / "orders.log").open(mode) if setup == STDOUT else None
         self._process = subprocess.Popen(
             [sys.executable, "-c", SERVICE.format(setup=setup, rate=rate)], cwd=directory, stdin=subprocess.PIPE, stdout=output
@@ -114,20 +119,18 @@ def _group() -> str:
     return grp.getgrgid(os.getegid()).gr_name
 
 
-def measure(setup: str, config: str, rate: int, rotations: int) -> tuple[int, int]:
-    """Give how many lines are there, and how many are missing, after so many rotations of files of a few hundred KiB and more."""
+def measure(setup: str, config: str, rate: int, size: int) -> int:
+    """Give how many lines are missing after one rotation of a file of so many MiB."""
     with tempfile.TemporaryDirectory() as directory:
-        with Rotating(Path(directory), setup, rate) as service:
-            for _ in range(rotations):
-                service.grown(400_000)
-                service.rotate(config)
+        with Rotating(Path(directory), setup, rate, filler=size) as service:
+            service.grown((size << 20) + 400_000)
+            service.rotate(config)
             service.grown()
-        report = service.audit()
-        return report.lines, report.missing
+        return service.audit().missing
 
 
 if __name__ == "__main__":
-    for rate in (1_000, 10_000):
+    for size, rate in product((0, 64, 256), (1_000, 10_000)):
         for name, setup, config in (("own files, create", FILES, "files.conf"), ("stdout, copytruncate", STDOUT, "stdout.conf")):
-            there, missing = measure(setup, config, rate, 20)
-            print(f"{rate:6} lines/s  {name:22} {there:9,} lines  {missing:6,} missing in 20 rotations")
+            lost = [measure(setup, config, rate, size) for _ in range(5)]
+            print(f"{size:4} MiB {rate:6} lines/s  {name:22} lost in each of 5 rotations: {', '.join(map(str, lost))}")
