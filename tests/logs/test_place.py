@@ -1,6 +1,7 @@
 """Places are claimed: one process each, and what a dead process has left is taken over before there is a new name."""
 
 import errno
+import logging
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from logs.reading import ENVIRONMENT, messages, read, run
+from trackline import setup_logging
 from trackline.logs import place
 from trackline.logs.place import Place, is_free, service_of
 
@@ -138,6 +140,46 @@ def test_name_is_not_given_up_for_want_of_a_descriptor(claim, tmp_path, monkeypa
     monkeypatch.setattr(os, "open", refuse_once)
     with pytest.raises(OSError, match="Too many open files"):
         claim()
+
+
+def no_locks(monkeypatch, code=errno.ENOSYS):
+    """As Lustre has it without `-o flock`, and NFS without its daemon; no such file system can be made here."""
+
+    def refuse(descriptor, operation):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(place.fcntl, "flock", refuse)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_each_has_a_name_that_nobody_had_before_where_there_are_no_locks(code, claim, tmp_path, monkeypatch):
+    leave(tmp_path, "app.log", "app-7.log")
+    no_locks(monkeypatch, code)
+    first = claim()
+    (tmp_path / first).touch()
+    second = claim()
+
+    assert first == OWN
+    assert second.startswith(OWN.removesuffix(".log") + "-")
+    assert service_of(tmp_path / first) == service_of(tmp_path / second) == "app"
+    assert sorted(path.name for path in tmp_path.glob(".*.lock")) == sorted(
+        place.lock_name(name) for name in ("app.log", "app-7.log", first, second)
+    )
+
+
+def test_log_says_that_there_are_no_locks_and_has_every_line(tmp_path, monkeypatch, capsys):
+    no_locks(monkeypatch)
+    with setup_logging("app", log_dir=tmp_path, console=False, max_file_bytes=5000) as handle:
+        for number in range(20):
+            logging.getLogger("app").info("%d %s", number, "x" * 500)
+        assert handle.flush()
+    paths = list(tmp_path.glob("app-*.log*"))
+
+    assert len(paths) > 1
+    assert sorted(int(message.split()[0]) for message in messages(*paths)) == list(range(20))
+    assert capsys.readouterr().err == (
+        f"trackline: no locks in {tmp_path}: Function not implemented; each process begins a file, and none of the dead is taken over\n"
+    )
 
 
 def test_pipe_that_somebody_has_put_there_is_left_alone(claim, tmp_path):

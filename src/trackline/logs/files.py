@@ -179,6 +179,8 @@ class LogFile:
         if self._place is None:
             make_directory(self._directory)
             self._place = Place(self._directory, self._name)
+            if self._place.problem:
+                self.complain(self._place.problem)
         path, now = self._place.path, time.time()
         # Kept until it is in a file: it is counted, and a number that is missing says that a line is.
         self._opening_line = self._opening_line or self._opening(path)

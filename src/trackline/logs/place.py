@@ -25,6 +25,11 @@ except ImportError:  # not on Windows: there two services of one name must not s
 _SPAWNED = re.compile(r"SpawnProcess-(\d+)")
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _TAKEN = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO)
+_HELD = (errno.EWOULDBLOCK, errno.EACCES)
+
+
+class _NoLocksError(OSError):
+    """The file system locks no file."""
 
 
 class Place:
@@ -35,11 +40,21 @@ class Place:
     taken: forked workers all have the main process's name, so a lock has to tell them apart. What a dead process of the service has
     left is taken over before there is a new name, so that workers which come and go do not leave a file each. The lock is on a file of
     its own beside the log, which names the service, so that it stays through rotation, and ends with the process however that ends.
-    Raises OSError where the directory takes no file.
+    Where the file system has no locks, each process has a name that nobody had before it. Raises OSError where the directory takes no
+    file.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
         self._lock: int | None = None
+        self.problem = ""
+        """What is wrong with it, if anything is."""
+        try:
+            self._find(directory, name)
+        except _NoLocksError as error:
+            self.problem = f"no locks in {directory}: {error.strerror}; each process begins a file, and none of the dead is taken over"
+            self.path = next(path for path in _own_names(directory, name) if not os.path.lexists(path) and _sign_new(path, name))
+
+    def _find(self, directory: Path, name: str) -> None:
         for path in _candidates(directory, name):
             if not _may_be_written(path):
                 continue
@@ -124,6 +139,10 @@ def _candidates(directory: Path, name: str) -> Iterator[Path]:
             yield from _left_behind(directory, name, is_spawned=True)
         yield own
     yield from _left_behind(directory, name, is_spawned=False)
+    yield from _own_names(directory, name)
+
+
+def _own_names(directory: Path, name: str) -> Iterator[Path]:
     own = directory / f"{name}-{os.getpid()}.log"
     yield own
     while True:
@@ -167,6 +186,19 @@ def _sign(lock: int, name: str) -> None:
         os.pwrite(lock, f"{name}\n".encode(), 0)
 
 
+def _sign_new(path: Path, name: str) -> bool:
+    """Make the lock's file of a place, which locks nothing; says whether it was not there before."""
+    try:
+        lock = os.open(lock_of(path), _FLAGS | os.O_CREAT | os.O_EXCL, 0o640)
+    except FileExistsError:
+        return False
+    try:
+        _sign(lock, name)
+    finally:
+        os.close(lock)
+    return True
+
+
 def _signed_by(lock: int) -> str:
     try:
         return os.pread(lock, 1024, 0).decode("utf-8", "replace").removesuffix("\n")
@@ -185,7 +217,12 @@ def _claim(path: Path) -> int | None:
             if error.errno in _TAKEN and os.path.lexists(path):
                 return None  # a link, or another user's
             raise
-        if not _is_locked(descriptor):
+        try:
+            is_locked = _is_locked(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise _NoLocksError(error.errno, error.strerror, str(path)) from error
+        if not is_locked:
             os.close(descriptor)
             return None
         if not may_be_ours(os.fstat(descriptor), path.parent):
@@ -197,12 +234,18 @@ def _claim(path: Path) -> int | None:
 
 
 def _is_locked(descriptor: int) -> bool:
-    """Lock a file, and say whether that could be done; somebody may just be looking whether it can (`is_free`)."""
+    """
+    Lock a file, and say whether that could be done; somebody may just be looking whether it can (`is_free`).
+
+    Raises OSError where no file can be locked: on Lustre without its option for it, on NFS without its daemon.
+    """
     for seconds in (0.0005, 0.0):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        except OSError:
+        except OSError as error:
+            if error.errno not in _HELD:
+                raise
             time.sleep(seconds)
     return False
 
