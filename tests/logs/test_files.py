@@ -398,26 +398,45 @@ def test_link_is_not_followed(open_file, tmp_path):
     assert file.path.read_bytes() == OPENING + b"one\n"
 
 
-def test_link_that_takes_the_place_of_the_open_file_is_not_followed(open_file, tmp_path):
-    target = tmp_path / "elsewhere"
-    target.write_bytes(b"precious\n")
+def lead_elsewhere(path, kind):
+    """Put something in the place of a log that leads elsewhere, as another user may where everybody can write."""
+    (path.parent / "precious").write_bytes(b"precious\n")
+    path.parent.chmod(0o1777)
+    if kind == "link":
+        path.symlink_to("precious")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        path.hardlink_to(path.parent / "precious")
+
+
+KINDS = pytest.mark.parametrize("kind", ["link", "pipe", "directory", "second name"])
+
+
+@KINDS
+def test_what_takes_the_place_of_the_open_file_is_not_written_to_and_another_name_is_taken(kind, open_file, tmp_path):
     file = open_file()
     write(file, "one")
     (tmp_path / "app.log").unlink()
-    (tmp_path / "app.log").symlink_to(target)
+    lead_elsewhere(tmp_path / "app.log", kind)
     write(file, "two")
 
-    assert target.read_bytes() == b"precious\n"
+    assert (tmp_path / "precious").read_bytes() == b"precious\n"
     assert file.path.read_bytes() == OPENING + b"two\n"
 
 
-def test_link_that_is_made_between_looking_and_opening_is_not_followed(open_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(place, "_may_be_written", lambda path: True)
-    (tmp_path / "app.log").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"):
+@KINDS
+def test_what_is_made_between_looking_and_opening_is_not_written_to(kind, open_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(place, "may_be_written", lambda path: True)
+    lead_elsewhere(tmp_path / "app.log", kind)
+    reader = os.open(tmp_path / "app.log", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(OSError, match=r"symbolic links|not a file of ours|Is a directory"):
         open_file().write([b"one\n"])
+    os.close(reader)
 
-    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "precious").read_bytes() == b"precious\n"
 
 
 def test_linked_lock_is_not_followed(open_file, tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trackline.logs.compression import Compression
 from trackline.logs.names import LogName, read_name, safe_name
 from trackline.logs.opening import close_own, make_directory, open_log
-from trackline.logs.place import Place
+from trackline.logs.place import Place, may_be_written
 from trackline.logs.retention import Retention, delete_old
 from trackline.logs.rotation import DAY, Schedule
 
@@ -174,7 +174,7 @@ class LogFile:
 
     def _open(self, needed: int) -> int:
         self._close_descriptor()
-        if self._place is not None and (not self._place.is_held or self._place.path.is_symlink()):
+        if self._place is not None and not (self._place.is_held and may_be_written(self._place.path)):
             self.close()
         if self._place is None:
             make_directory(self._directory)

@@ -56,7 +56,7 @@ class Place:
 
     def _find(self, directory: Path, name: str) -> None:
         for path in _candidates(directory, name):
-            if not _may_be_written(path):
+            if not may_be_written(path):
                 continue
             lock = _claim(lock_of(path))
             if lock is not None:
@@ -171,7 +171,8 @@ def _written(path: Path) -> float:
         return 0.0
 
 
-def _may_be_written(path: Path) -> bool:
+def may_be_written(path: Path) -> bool:
+    """Say whether what is there under a log's name, if anything is, is a file that may be ours."""
     try:
         return may_be_ours(path.lstat(), path.parent)
     except FileNotFoundError:
