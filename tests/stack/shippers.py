@@ -22,6 +22,7 @@ class Shipper(Program):
 
     name: str
     ready: str  # what it says when it has started
+    out_of_space: str  # and when it cannot write its state
 
     def __init__(
         self,
@@ -50,15 +51,19 @@ class Shipper(Program):
         self._began = self.output.stat().st_size if self.output.exists() else 0
         return super().start()
 
-    def wait_until_up(self, seconds: float = 60) -> Self:
+    def wait_until_up(self) -> Self:
         """Wait until it says that it has started; fail where it ends instead."""
-
-        def is_up() -> bool:
-            self.fail_if_ended()
-            return self.ready.encode() in self.output.read_bytes()[self._began :]
-
-        wait_for(is_up, seconds, self.log)
+        self.wait_until_it_says(self.ready)
         return self
+
+    def wait_until_it_says(self, text: str, seconds: float = 60) -> None:
+        """Wait for a text in what it has said since it was started."""
+
+        def has_said() -> bool:
+            self.fail_if_ended()
+            return text.encode() in self.output.read_bytes()[self._began :]
+
+        wait_for(has_said, seconds, lambda: f"{text!r} in\n{self.log()}")
 
 
 class Filebeat(Shipper):
@@ -66,6 +71,7 @@ class Filebeat(Shipper):
 
     name = "filebeat"
     ready = "filebeat start running."
+    out_of_space = "Failed to update state in the registry"
     config = "filebeat.yml"
 
     def arguments(self, directory: Path) -> list[str]:
@@ -80,6 +86,7 @@ class Otelcol(Shipper):
 
     name = "otelcol"
     ready = "Everything is ready."
+    out_of_space = "no space left on device"
 
     def arguments(self, directory: Path) -> list[str]:
         return ["--config", str(COLLECTOR / "otelcol" / "config.yaml"), "--feature-gates=stanza.synchronousLogEmitter"]
