@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackline.search.line import file_name, order, parse_when, read_line, read_number, read_time
+from trackline.search.line import file_name, in_order, parse_when, read_line, read_number, read_time
 
 ECS = {
     "@timestamp": "2026-11-22T14:40:01.123456Z",
@@ -264,7 +264,18 @@ def test_lines_of_one_process_are_ordered_by_their_numbers_where_the_times_are_t
         for place, number in enumerate([10, 9, 100, 2])
     ]
 
-    assert [line.event_id.partition("-")[2] for line in sorted(lines, key=order)] == ["2", "9", "10", "100"]
+    assert [line.event_id.partition("-")[2] for line in in_order(lines)] == ["2", "9", "10", "100"]
+
+
+def test_time_that_was_cut_to_milliseconds_does_not_put_a_line_before_the_one_before_it(tmp_path):
+    times = {1: "40:01.123400", 2: "40:01.123", 3: "40:01.123600", 4: "40:01.123", 5: "40:01.125", 6: "40:01.124"}
+    lines = [
+        read_line(b"", tmp_path / "a.log", 0, {"@timestamp": f"2026-11-22T14:{time}Z", "event.id": f"0123456789ab-{number}"})
+        for number, time in reversed(times.items())
+    ]
+
+    # The last is from another millisecond: a thread was slow, and it stays where its time says.
+    assert [line.event_id[-1] for line in in_order(lines)] == ["1", "2", "3", "4", "6", "5"]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ examples:
   trackline find 7b1c9a52 --since 2d --elasticsearch     of ELASTICSEARCH_URL
   trackline find -- -odd-id                  an ID that begins with a dash
 
-An API key is taken from ELASTICSEARCH_API_KEY or from a file, and never from the
+An API key is taken from ELASTICSEARCH_API_KEY or from a file, never from the
 command line, which others can read; a user from ELASTICSEARCH_USERNAME and
 ELASTICSEARCH_PASSWORD. It needs the privilege read.
 

@@ -41,14 +41,15 @@ def add_times(command: argparse.ArgumentParser) -> None:
     command.add_argument("--until", metavar="WHEN", type=when, help="only lines up to then")
 
 
-def add_elasticsearch(command: argparse.ArgumentParser, text: str) -> None:
-    """Add --elasticsearch, which ``text`` explains, and what goes with it."""
+def add_elasticsearch(command: argparse.ArgumentParser, text: str) -> argparse._ArgumentGroup:
+    """Add --elasticsearch, which ``text`` explains, and what goes with it; give their group."""
     group = command.add_argument_group("Elasticsearch")
     group.add_argument("--elasticsearch", metavar="URL", nargs="?", const="", help=f"{text} (default, if no URL follows: {_URL})")
     group.add_argument("--index", metavar="PATTERN", help=f"indices or data streams, with commas (default: {_INDEX})")
     group.add_argument("--api-key-file", metavar="FILE", help=f"a file with an API key (default: the key is in {_KEY})")
     group.add_argument("--ca", metavar="FILE", help=f"certificates to trust, in PEM (default: {_CA}, or the system's)")
-    group.add_argument("--timeout", metavar="SECONDS", type=_seconds, help=f"how long each answer may take (default: {_TIMEOUT:g})")
+    group.add_argument("--timeout", metavar="SECONDS", type=seconds, help=f"how long each answer may take (default: {_TIMEOUT:g})")
+    return group
 
 
 def index_of(arguments: argparse.Namespace) -> str:
@@ -64,6 +65,8 @@ def connect(arguments: argparse.Namespace) -> Connection:
     ca, ca_name = (arguments.ca, "--ca") if arguments.ca else (os.environ.get(_CA) or None, _CA)
     if not url:
         raise OptionError(f"argument --elasticsearch: expected a URL, here or in {_URL}, such as https://logs.example.org:9200")
+    if arguments.timeout == 0:
+        raise OptionError("argument --timeout: expected more than 0 seconds")
     if not arguments.ca and not url.startswith("https:"):
         ca = None  # in the environment for others, and of no use here
     key, user = _api_key(arguments.api_key_file), os.environ.get(_USER) or None
@@ -79,7 +82,7 @@ def connect(arguments: argparse.Namespace) -> Connection:
         raise OptionError(text) from None
 
 
-def explained(error: Exception) -> str:
+def explained(error: Exception | str) -> str:
     """Say what went wrong between us and Elasticsearch, and by which option it can be mended."""
     text = str(error)
     if "no answer in time" in text:
@@ -117,11 +120,12 @@ def _api_key(path: str | None) -> str | None:
     return key
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read the value of an option that takes a number of seconds."""
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
+        number = -1.0
+    if not 0 <= number <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number of seconds up to 3600")
-    return seconds
+    return number

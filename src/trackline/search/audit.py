@@ -36,6 +36,10 @@ class AuditReport:
     uncounted_in: tuple[Path, ...]
     problems: tuple[str, ...]
     """What could not be read, and why."""
+    refused: int = 0
+    """Lines which an index has refused, and that are among the dead letters: they are there, and counted."""
+    kept_in: str = "file"
+    """What ``files`` are, in one word: an index's name is a path here too."""
 
     @property
     def lines(self) -> int:
@@ -66,6 +70,7 @@ class AuditReport:
             "uncounted": self.uncounted,
             "uncounted_in": [str(path) for path in self.uncounted_in],
             "files": len(self.files),
+            "refused": self.refused,
             "copies": [str(path) for path in self.copies],
             "problems": list(self.problems),
             "is_proved": self.is_proved,
@@ -95,7 +100,7 @@ def audit(paths: Iterable[str | os.PathLike[str]]) -> AuditReport:
     # Processes that began after the files were read are no matter of this audit: their lines are still on the way.
     processes = [account(nonce, found, up_to=up_to[nonce]) for nonce, found in grouped(originals).items() if nonce in up_to]
     return AuditReport(
-        processes=tuple(sorted(processes, key=_order)),
+        processes=by_time(processes),
         files=tuple(dict.fromkeys(ledger.path for ledger in ledgers)),
         # A file of less than a KiB that grows is read twice.
         copies=tuple(sorted({ledger.path for ledger in copies} - {ledger.path for ledger in originals})),
@@ -107,5 +112,6 @@ def audit(paths: Iterable[str | os.PathLike[str]]) -> AuditReport:
     )
 
 
-def _order(process: ProcessAudit) -> tuple[str, str]:
-    return process.first.isoformat() if process.first else "~", process.nonce
+def by_time(processes: Iterable[ProcessAudit]) -> tuple[ProcessAudit, ...]:
+    """Sort processes by their first lines that are there."""
+    return tuple(sorted(processes, key=lambda process: (process.first.isoformat() if process.first else "~", process.nonce)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from trackline.identity import derive_trace_id
 from trackline.search.compressed import decompressed, unreadable
-from trackline.search.line import Line, file_name, order, read_ids, read_line
+from trackline.search.line import Line, file_name, in_order, read_ids, read_line
 from trackline.search.scan import finder, objects, scan
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def find_lines(
         except unreadable() as error:
             files.warn(path, error)
     files.warn_of_the_rest()
-    return sorted(found.values(), key=order)
+    return in_order(found.values())
 
 
 class LogFiles:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 # Where each value may be, the best first. Dotted and nested keys are one: Filebeat expands the first into the second.
@@ -65,6 +65,7 @@ _PLUMBING = re.compile(
 _COUNTED = re.compile(r"([0-9a-f]{12})-([1-9][0-9]{0,17})", re.ASCII).fullmatch  # others have an ID too: a UUID, say, without a count
 _LEVELS = {"WARN": "WARNING", "ERR": "ERROR", "FATAL": "CRITICAL"}
 
+_MILLISECOND = timedelta(milliseconds=1)
 _AGE = re.compile(r"(\d{1,9})([smhd])", re.ASCII).fullmatch
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TRACEBACK = re.compile(r"\nTraceback \(most recent call last\):\n")  # a text formatter appends it to the message
@@ -174,12 +175,30 @@ def read_number(event_id: str) -> tuple[str, int] | None:
     return (match[1], int(match[2])) if match else None
 
 
-def order(line: Line) -> tuple[object, ...]:
-    """Give what lines are sorted by, from files and from an index alike: time, service, process, and the order within the process."""
-    name = file_name(line.path)
-    nonce, number = read_number(line.event_id) or ("", 0)
-    time = line.time or datetime.max.replace(tzinfo=UTC)
-    return time, line.service, nonce or name.family, number, name.rotated, line.number
+def in_order(lines: Iterable[Line]) -> list[Line]:
+    """
+    Sort lines, from files and from an index alike: by time, service, process, and the order within the process.
+
+    Of a process whose lines are numbered the number settles what came first, where a shipper has cut times to milliseconds.
+    """
+    lines = list(lines)
+    moments: dict[int, datetime] = {}
+    before, latest = "", None
+    for nonce, _, time, place in sorted(
+        (*number, line.time, place) for place, line in enumerate(lines) if line.time and (number := read_number(line.event_id))
+    ):
+        if nonce == before and latest is not None and time.microsecond % 1000 == 0 and time <= latest < time + _MILLISECOND:
+            time = latest  # noqa: PLW2901  (it was cut: it is not from before the line before it)
+        moments[place], before, latest = time, nonce, time
+
+    def key(place: int) -> tuple[object, ...]:
+        line = lines[place]
+        name = file_name(line.path)
+        nonce, number = read_number(line.event_id) or ("", 0)
+        time = moments.get(place) or line.time or datetime.max.replace(tzinfo=UTC)
+        return time, line.service, nonce or name.family, number, name.rotated, line.number
+
+    return [lines[place] for place in sorted(range(len(lines)), key=key)]
 
 
 def read_time(value: object) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +29,13 @@ class Numbers:
         self._most = _LOOSE
         self.repeats = 0
         """How many numbers had been there before; counted when the runs are asked for."""
+
+    @classmethod
+    def of(cls, runs: Iterable[Run]) -> Self:
+        """Take what is known as runs already."""
+        numbers = cls()
+        numbers._runs = list(runs)
+        return numbers
 
     def add(self, number: int) -> None:
         """Take the next number."""

@@ -10,7 +10,7 @@ from trackline.identity import derive_trace_id
 from trackline.search.elasticsearch.hits import read_hit, same
 from trackline.search.elasticsearch.index import DEFAULT_PATTERN, Index
 from trackline.search.elasticsearch.queries import BY_TIME, mentioning, with_ids
-from trackline.search.line import order
+from trackline.search.line import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def find_lines(
         (warn or _to_stderr)(
             f"{refused} of the lines {'was' if refused == 1 else 'were'} refused by the index, and {dead.pattern} has them"
         )
-    return sorted(found.values(), key=order)
+    return in_order(found.values())
 
 
 def _is_between(line: Line, since: datetime | None, until: datetime | None) -> bool:

@@ -70,13 +70,13 @@ def refused_number(hit: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def same(hit: Mapping[str, Any], line: Line) -> tuple[object, ...]:
-    """Give what is the same for two documents of one line: its number, else its place in its file, else the document's ID."""
+    """Give what is the same for two documents of one line: its number, else its place in its file, else all of it."""
     flat = flatten(hit.get("_source") or {})
     if line.event_id:
         return (line.event_id,)
     if first_text(flat, *_FILE) and first_text(flat, *_OFFSET):
         return first_text(flat, "host.name"), line.path, line.number, line.message
-    return (hit.get("_id"),)
+    return hit.get("_id"), line.raw
 
 
 def _as_json(fields: Mapping[str, Any]) -> bytes:

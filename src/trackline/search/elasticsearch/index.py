@@ -77,6 +77,8 @@ class Index:
     def types(self, fields: list[str]) -> dict[str, set[str]]:
         """Give the types which these fields have in any of the indices; of those that one of them has."""
         answer = self._ask("GET", self._path("_field_caps"), None, fields=",".join(fields), **self._leniency())
+        if not answer.get("indices") and not self.may_be_missing:
+            raise ElasticError(self._nothing(), 404)
         return {name: set(types) for name, types in answer.get("fields", {}).items() if name in fields}
 
     def _point_in_time(self) -> str | None:

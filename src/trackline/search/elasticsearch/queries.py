@@ -47,6 +47,16 @@ def without_numbers(fields: Sequence[str], *, since: datetime | None, until: dat
     return {"bool": {"must_not": [{"exists": {"field": field}} for field in fields], "filter": _between(since, until)}}
 
 
+def with_ids_of(fields: Sequence[str], event_ids: Sequence[str]) -> Query:
+    """Find the documents of these lines, by their numbers."""
+    return _filtered([_any({"terms": {field: list(event_ids)}} for field in fields)])
+
+
+def everything(*, since: datetime | None, until: datetime | None) -> Query:
+    """Find all there is of a time."""
+    return _filtered(_between(since, until))
+
+
 def notices(fields: Sequence[str], nonces: Iterable[str] | None, *, since: datetime | None, until: datetime | None) -> Query:
     """Find what the log says about itself. It may be more than that: others have actions too."""
     said = [_is(action, spelled((ACTION,))) for action in ACTIONS]
