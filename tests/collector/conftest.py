@@ -65,3 +65,14 @@ def names(line, prefix=""):
             yield from names(value, f"{prefix}{key}.")
         else:
             yield prefix + key
+
+
+def _lenses():
+    """Give the visualizations of the dashboard for Kibana, by the names of their panels."""
+    lines = (COLLECTOR / "kibana" / "trackline.ndjson").read_text().splitlines()
+    (dashboard,) = (one for one in map(orjson.loads, lines) if one.get("type") == "dashboard")
+    panels = orjson.loads(dashboard["attributes"]["panelsJSON"])
+    return {panel["panelIndex"]: panel["embeddableConfig"]["attributes"] for panel in panels if panel["type"] == "lens"}
+
+
+KIBANA_LENSES = _lenses()
