@@ -69,10 +69,15 @@ class Rotating:
         return self
 
     def __exit__(self, *exc_info):
-        with suppress(subprocess.TimeoutExpired):
-            self._process.communicate(timeout=30)
-        self._process.kill()
-        self._process.wait()
+        self.end()
+
+    def end(self) -> None:
+        """Have the service end, when it has written all that it will."""
+        if self._process.returncode is None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.communicate(timeout=30)
+            self._process.kill()
+            self._process.wait()
 
     def grown(self, size: int = 20_000) -> None:
         """Wait until there are so many bytes in the live file."""
