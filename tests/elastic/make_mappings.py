@@ -22,6 +22,8 @@ ECS_TYPES = ROOT / "tests" / "data" / "ecs" / "ecs-types.txt"
 KEYWORD: Mapping = {"type": "keyword", "ignore_above": 1024}
 LONG: Mapping = {"type": "long"}
 TEXT: Mapping = {"type": "match_only_text"}
+LEAF: Mapping = {"unmatch_mapping_type": "object"}
+"""Else an object would be mapped as such a field, and what is in it as a field of another's."""
 
 ECS = """
 @timestamp log.level message ecs.version trace.id span.id event.id
@@ -45,11 +47,12 @@ OTEL: Mapping = {
     "timestamp": {"type": "date_nanos"},
     "severity_text": KEYWORD,
     "severity_number": {"type": "byte"},
-    # So that one query finds the lines of all schemas.
+    # So that one query, and the link from a trace in APM, finds the lines of all schemas. Not service.name as well: it cannot be copied to
+    # a name with a dot beside a document whose `service` is a text, which others have; it would be refused.
     "body": {**TEXT, "copy_to": "message"},
     "trace_id": {**KEYWORD, "copy_to": "trace.id"},
-    "span_id": {**KEYWORD, "copy_to": "span.id"},
-    "resource.service.name": {**KEYWORD, "copy_to": "service.name"},
+    "span_id": KEYWORD,
+    "resource.service.name": KEYWORD,
     "trace_flags": KEYWORD,
     "event_name": KEYWORD,
     "instrumentation_scope.name": KEYWORD,
@@ -93,7 +96,7 @@ MORE: dict[str, Mapping] = {
     "user_agent.original": {"fields": {"text": TEXT}},
 }
 DYNAMIC = ["boolean", "date", "double", "float", "geo_point", "integer", "ip", "long", "match_only_text", "scaled_float", "wildcard"]
-"""The types that a value of JSON does not have by itself. All other texts are keywords."""
+"""All other fields are keywords."""
 
 
 def ecs_types() -> dict[str, str]:
@@ -114,12 +117,13 @@ def mappings() -> Mapping:
     properties["tracking_id"] = KEYWORD
     properties |= {name: {"type": "alias", "path": "tracking_id"} for name in ALIASES}
     properties |= SHIPPERS | dict.fromkeys(FLAT, KEYWORD) | OTEL
-    dynamic = [{"labels": {"path_match": "labels.*", "mapping": KEYWORD}}]
+    dynamic = []
     for of in DYNAMIC:
         names = [name for name, its in types.items() if its == of and name not in properties]
         if names:
-            dynamic.append({f"ecs_{of}": {"path_match": names, "mapping": _mapping(of)}})
-    dynamic.append({"strings": {"match_mapping_type": "string", "mapping": KEYWORD}})
+            dynamic.append({f"ecs_{of}": {"path_match": names, **({} if of == "geo_point" else LEAF), "mapping": _mapping(of)}})
+    # Numbers and booleans, too: two types in one list would refuse the document. ECS has it so for labels.
+    dynamic.append({"others": {"path_match": "*", **LEAF, "mapping": KEYWORD}})
     return {
         "_meta": {"managed_by": "trackline", "description": "The fields of Trackline's log lines, with the types of ECS 9.5.0"},
         "template": {

@@ -23,7 +23,7 @@ MANAGED_BY = "trackline"
 WRITER, READER = "trackline-writer", "trackline-reader"
 
 _LONGEST_TERM = 8191  # of a keyword, in characters: Lucene takes 32,766 bytes, and UTF-8 has up to four a character
-_INSTEAD: dict[str, Body] = {
+INSTEAD: dict[str, Body] = {
     "match_only_text": {"type": "text"},
     "wildcard": {"type": "keyword", "ignore_above": _LONGEST_TERM},
     "constant_keyword": {"type": "keyword", "ignore_above": 1024},
@@ -115,7 +115,7 @@ def _notes(options: Options, abilities: Abilities) -> list[str]:
         notes.append("this server has neither ILM nor the data stream lifecycle: nothing is ever deleted, unless you do it")
     if lifecycle == "ilm" and not abilities.is_ilm_running:
         notes.append("ILM is stopped on this server: nothing is deleted until somebody says POST _ilm/start")
-    notes += [f"no field type {of}: {_INSTEAD[of]['type']} is used instead" for of in sorted(abilities.missing_types)]
+    notes += [f"no field type {of}: {INSTEAD[of]['type']} is used instead" for of in sorted(abilities.missing_types)]
     if lacking := _lacking(read("pipeline.json"), abilities):
         notes.append(f"no ingest processor {', '.join(lacking)}: the ingest pipeline is left out; lines of Trackline's do not need it")
     if options.failure_store and not abilities.has_failure_store:
@@ -185,9 +185,9 @@ def _adapted(value: Any, missing: frozenset[str]) -> Any:
     if not isinstance(value, dict):
         return value
     of = value.get("type")
-    if isinstance(of, str) and of in missing and of in _INSTEAD:
+    if isinstance(of, str) and of in missing and of in INSTEAD:
         kept = {key: item for key, item in value.items() if key not in {"type", "value", "scaling_factor"}}
-        value = _INSTEAD[of] | kept
+        value = INSTEAD[of] | kept
     return {key: _adapted(item, missing) for key, item in value.items()}
 
 
