@@ -69,6 +69,8 @@ def connect(arguments: argparse.Namespace) -> Connection:
         raise OptionError("argument --timeout: expected more than 0 seconds")
     if not arguments.ca and not url.startswith("https:"):
         ca = None  # in the environment for others, and of no use here
+    if ca and url.startswith("https:"):
+        _check_certificates(ca, ca_name)
     key, user = _api_key(arguments.api_key_file), os.environ.get(_USER) or None
     who = {"api_key": key} if key else {"username": user, "password": os.environ.get(_PASSWORD)}
     try:
@@ -87,6 +89,8 @@ def explained(error: Exception | str) -> str:
     text = str(error)
     if "no answer in time" in text:
         return f"{text}: give it more time with --timeout, or less to do with --since, --until and --index"
+    if "Accept version must be" in text:  # the header names the version whose answers we understand
+        return f"{text}: trackline needs Elasticsearch 8 or later"
     return f"--{text}" if text.startswith("index=") else text
 
 
@@ -105,6 +109,16 @@ def when(text: str) -> datetime:
         return parse_when(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _check_certificates(path: str, name: str) -> None:
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:  # as ssl.SSLError is
+        reason = "" if isinstance(error, ssl.SSLError) else f" ({error.strerror})"
+        raise OptionError(f"{name}={path!r}: expected the path of a file of certificates, in PEM{reason}") from None
 
 
 def _api_key(path: str | None) -> str | None:
