@@ -12,50 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from logs.mounts import Mounted, needs_root, until_refused
 from logs.reading import action, messages, read, run
 from trackline import setup_logging
 from trackline.logs import files
 from trackline.logs import writer as writer_module
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system, or runs a process as another user")
 NOBODY = 65534
-
-
-def until_refused(reason, act):
-    """Do something again and again, until the system refuses it."""
-    with pytest.raises(OSError, match=reason):
-        exhaust(act)
-
-
-def exhaust(act):
-    while True:
-        act()
-
-
-class Mounted:
-    """A file system of its own, in memory, with so much room."""
-
-    def __init__(self, path, size):
-        self.path = path
-        path.mkdir()
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=False, capture_output=True)
-        if done.returncode:
-            pytest.skip(f"cannot mount: {done.stderr.decode()}")
-
-    def fill(self):
-        with (self.path / "filler").open("wb", buffering=0) as filler:
-            until_refused("No space left", lambda: filler.write(b"x" * 4096))
-
-    def remount(self, options):
-        subprocess.run(["mount", "-o", f"remount,{options}", self.path], check=True)
-
-    def unmount(self):
-        subprocess.run(["umount", self.path], check=True)
 
 
 @pytest.fixture
 def mounted(tmp_path):
-    mounted = Mounted(tmp_path / "disk", "256k")
+    mounted = Mounted(tmp_path / "disk", "size=256k")
     yield mounted
     mounted.unmount()
 
