@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import subprocess
@@ -11,7 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+import trackline
+from collector.test_compose import SERVICES
 from stack.binaries import COLLECTOR
+from stack.processes import wait_for
+from stack.shippers import Otelcol
 
 
 @pytest.fixture
@@ -62,6 +67,20 @@ def test_key_can_append_and_nothing_else(set_up, secured_elasticsearch, tmp_path
 
     assert written.status_code == 201, written.text
     assert read.status_code == 403
+
+
+def test_collector_takes_the_key_from_its_file(set_up, secured_elasticsearch, otelcol, tmp_path):
+    """Its image has no shell to read it with; compose.yaml sets it so."""
+    set_up()
+    words = [word for word in SERVICES["otelcol"]["command"] if word.startswith("--set=")]
+    more = [word.replace("$$", "$").replace("/keys/encoded", str(tmp_path / "encoded")) for word in words]
+    logs = tmp_path / "logs"
+    with trackline.setup_logging("composed_key", log_dir=logs, console=False):
+        logging.getLogger("app").info("paid")
+    lines = (logs / "composed_key.log").read_bytes().count(b"\n")
+    environment = {"ELASTICSEARCH_CA": str(secured_elasticsearch.ca)}
+    with Otelcol(otelcol, logs, secured_elasticsearch.url, tmp_path / "shipper", more=more, environment=environment) as shipper:
+        wait_for(lambda: secured_elasticsearch.count("logs-composed_key-default") == lines, 60, shipper.log)
 
 
 def test_second_time_keeps_the_key_that_is_good_and_replaces_one_that_is_not(set_up, tmp_path):
