@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+_NOT_COPIED = ("__pycache__", ".pyc")
 
 
 def collector_files() -> Path:
@@ -16,3 +19,25 @@ def collector_files() -> Path:
         if (folder / "elasticsearch" / "mappings.json").is_file():
             return folder
     raise FileNotFoundError(f"{here / '_collector'}: the files of collector/ are not there; install trackline from a wheel")
+
+
+def copy_files(target: Path, *, overwrites: bool = False) -> tuple[list[Path], list[Path]]:
+    """
+    Copy all files into a folder, which is made. Give those that are there now as they are here, and those that differed and were kept.
+
+    With ``overwrites`` none is kept. Raises OSError.
+    """
+    source = collector_files()
+    written, kept = [], []
+    for path in sorted(source.rglob("*")):
+        if not path.is_file() or path.suffix in _NOT_COPIED or path.parent.name in _NOT_COPIED:
+            continue
+        copy = target / path.relative_to(source)
+        if copy.exists() and not overwrites and copy.read_bytes() != path.read_bytes():
+            kept.append(copy)
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        copy.chmod(path.stat().st_mode & 0o777)
+        written.append(copy)
+    return written, kept

@@ -47,8 +47,8 @@ OTEL: Mapping = {
     "timestamp": {"type": "date_nanos"},
     "severity_text": KEYWORD,
     "severity_number": {"type": "byte"},
-    # So that one query, and the link from a trace in APM, finds the lines of all schemas. Not service.name as well: it cannot be copied to
-    # a name with a dot beside a document whose `service` is a text, which others have; it would be refused.
+    # So that one query, and the link from a trace in APM, finds the lines of all schemas. Not service.name as well: beside a document
+    # whose `service` is a text, which others have, nothing can be copied to it, and the document would be refused.
     "body": {**TEXT, "copy_to": "message"},
     "trace_id": {**KEYWORD, "copy_to": "trace.id"},
     "span_id": KEYWORD,

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
-import trackline
+from elastic.lines import flat, lines_of, names_of, nested
 from elastic.make_mappings import OTEL, SHIPPERS, ecs_types
 from trackline.elastic.abilities import abilities_of
 from trackline.elastic.connection import Connection
@@ -73,7 +68,7 @@ def found(node, stream, text):
 def types_of(node, stream):
     """Give the type of each field that a data stream has a value of, by its field capabilities."""
     node.refresh(stream)
-    answer = node.request("GET", f"/{stream}/_field_caps", fields="*", include_empty_fields="false", filters="-metadata")
+    answer = node.request("GET", f"/{stream}/_field_caps", fields="*", filters="-metadata")
     return {name: next(iter(caps)) for name, caps in answer["fields"].items() if len(caps) == 1 and "object" not in caps}
 
 
@@ -81,53 +76,10 @@ def expected(of, abilities):
     return INSTEAD[of]["type"] if of in abilities.missing_types else FAMILIES.get(of, of)
 
 
-def flat(value, prefix=""):
-    """Give the leaves of a line by their dotted names."""
-    leaves = {}
-    for key, item in value.items():
-        leaves |= flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {f"{prefix}{key}": item}
-    return leaves
-
-
-def nested(value):
-    """Give a line as a shipper does that expands the dots of its names."""
-    out = {}
-    for name, item in flat(value).items():
-        *parents, last = name.split(".")
-        place = out
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = item
-    return out
-
-
-async def order(request):
-    logger = logging.getLogger("app")
-    logger.warning(
-        "looking", extra={"order": 7, "destination.bytes": 3, "source": {"ip": "10.0.0.1"}, "note": ["a", "b"]}, stack_info=True
-    )
-    try:
-        {}["number"]
-    except KeyError:
-        logger.exception("not paid")
-        raise
-    return PlainTextResponse("paid")
-
-
 @pytest.fixture
 async def lines(request, tmp_path):
-    """Give the lines of a service in a schema: extras, a stack, an exception, a request that failed, drops, its opening and closing."""
-    app = Starlette(routes=[Route("/orders/{number:int}", order, methods=["POST"])])
-    trackline.install(app)
-    options = {"log_dir": tmp_path, "console": False, "max_queue_lines": 100, "queue_policy": "drop-newest", "schema": request.param}
-    with trackline.setup_logging("orders", **options) as handle:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://orders.test") as client:
-            await client.post("/orders/1?a=b", content=b"12", headers={"X-Request-ID": "order-1742", "User-Agent": "tests"})
-        for _ in range(400):
-            logging.getLogger("app").info("much")
-        path = handle.stats().path
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    """Give the lines of a service in a schema."""
+    return await lines_of(request.param, tmp_path)
 
 
 def is_label(name):
@@ -141,7 +93,7 @@ def test_each_field_of_a_line_has_the_type_that_ecs_has(elasticsearch, stream, a
         create(elasticsearch, stream, form(line), line["event.id"])
 
     types, wanted = types_of(elasticsearch, stream), ecs_types() | {"tracking_id": "keyword"}
-    names = {name for line in lines for name in flat(line)}
+    names = names_of(lines)
     assert {"error.stack_trace", "http.response.status_code", "event.duration", "source.ip", "labels.order", "labels.dropped"} <= names
     assert len(types.keys() & names) > 45
     for name in names:
@@ -156,18 +108,15 @@ def test_each_field_of_a_line_in_the_schema_otel_has_a_type(elasticsearch, strea
         create(elasticsearch, stream, line, line["attributes"]["log.record.uid"])
 
     types = types_of(elasticsearch, stream)
-    names = {name for line in lines for name in flat(line)}
+    names = names_of(lines)
     assert {"body", "trace_id", "severity_number", "attributes.http.route", "attributes.exception.stacktrace"} <= names
     for name in names & OTEL.keys():
         assert types[name] == expected(OTEL[name]["type"], abilities), name
-    assert {name: types[name] for name in ("attributes.order", "attributes.note")} == {
-        "attributes.order": "long",
-        "attributes.note": "keyword",
-    }
+    assert types["attributes.order"] == types["attributes.note"] == "keyword"
     trace_id = next(line["trace_id"] for line in lines if "trace_id" in line)
     for query in (f"trace.id:{trace_id}", "tracking_id:order\\-1742", "labels.tracking_id:order\\-1742"):
         assert found(elasticsearch, stream, query) == 3, query
-    assert found(elasticsearch, stream, "service.name:orders") == len(lines)
+    assert found(elasticsearch, stream, "resource.service.name:orders") == len(lines)
     assert found(elasticsearch, stream, "message:looking") == 1
 
 
@@ -233,7 +182,13 @@ for _ in range(60):
 _place["z"] = 1
 
 HOSTILE = {
-    "a text where others have an object": [{"error.type": "X"}, {"error": "boom"}, {"http": "x", "http.version": "2"}],
+    "a text where others have an object": [
+        {"error.type": "X"},
+        {"error": "boom"},
+        {"http": "x", "http.version": "2"},
+        {"service": "x"},
+        {"span": "x"},
+    ],
     "an object where others have a text": [{"message": "x"}, {"message": {"a": 1, "b": "two"}}, {"tracking_id": {"a": 1}}],
     "lists in lists": [{"message": ["a", ["b"], 1]}, {"labels": {"q": [[[["x"]]]]}}],
     "labels that are no object": [{"labels": "x"}, {"labels": ["x", 1]}, {"labels": None}],
@@ -251,10 +206,15 @@ HOSTILE = {
     "no numbers": [{"event.duration": "soon"}, {"log": {"origin.file.line": "seven"}}, {"process.pid": {"a": 1}}],
     "numbers too large": [{"event.duration": 2**70}, {"attributes": {"big": 2**70}}, {"severity_number": 300}],
     "no addresses": [{"client.ip": "nope"}, {"source": {"ip": "300.1.1.1"}}, {"source.ip": 7}],
-    "no dates": [{"event.start": "tomorrow"}, {"event": {"ingested": "x"}}, {"timestamp": "22.11.2026"}],
+    "no dates": [{"event.start": "tomorrow"}, {"event": {"ingested": "x", "end": {"a": 1}}}, {"timestamp": "22.11.2026"}],
     "dots and nothing as names": [{"attributes": {".a": 1, "b.": 2, "c..d": 3, ".": 4, "": 5, " ": 6}}, {"labels": {"": 1, ".": 2}}],
     "forty objects deep": [{"attributes": DEEP}],
     "a name of 40,000 letters": [{"labels": {"k" * 40_000: 1}}, {"k" * 40_000: "x"}],
+    "lists of several types": [
+        {"labels": {"m": ["x", 1, True, 1.5]}},
+        {"labels": ["x", 1]},
+        {"attributes": {"k": [1, "y", None, {"a": 1}]}},
+    ],
     "values of 200 KB": [{"labels": {"v": "x" * 200_000}}, {"error.type": "y" * 200_000}, {"tracking_id": "z" * 200_000}],
     "messages of 200 KB": [{"message": "m" * 200_000}, {"message": "é" * 100_000}, {"error.stack_trace": "s\n" * 100_000}],
     "characters that are none": [{"labels": {"nul": "a\x00b\ufffd\uffff"}, "message": "a\x00b\u2028\U0010ffff"}],
@@ -295,20 +255,35 @@ def test_ten_thousand_labels_explode_nothing(elasticsearch, stream, abilities):
     assert found(elasticsearch, stream, "_ignored:labels.k9999") == 1
 
 
-def test_ten_thousand_documents_with_a_label_each_explode_nothing(elasticsearch, stream, abilities):
+def test_documents_that_each_have_another_label_explode_nothing(elasticsearch, stream, abilities):
+    create(elasticsearch, stream, {"labels": {f"k{number}": number for number in range(2_000)}})
     rows = []
-    for number in range(10_000):
+    for number in range(5_000):
         rows += [
             json.dumps({"create": {}}),
-            json.dumps({"@timestamp": TIME, "tracking_id": f"t{number}", "labels": {f"k{number}": number}}),
+            json.dumps({"@timestamp": TIME, "tracking_id": f"t{number}", "labels": {f"n{number}": number}}),
         ]
     answer = elasticsearch.http.post(
         f"/{stream}/_bulk", content="\n".join(rows) + "\n", headers={"content-type": "application/x-ndjson"}
     )
 
     assert answer.json()["errors"] is False
-    assert elasticsearch.count(stream) == 10_000
-    assert found(elasticsearch, stream, "tracking_id:t9999") == 1
+    assert elasticsearch.count(stream) == 5_001
+    assert found(elasticsearch, stream, "tracking_id:t4999") == 1
+
+
+def test_places_are_points_on_a_map(elasticsearch, stream, abilities):
+    create(elasticsearch, stream, {"client": {"geo": {"location": {"lat": 52.5, "lon": 13.4}}}, "server.geo.location": "52.5,13.4"})
+
+    types = types_of(elasticsearch, stream)
+    assert types["client.geo.location"] == types["server.geo.location"] == "geo_point"
+
+
+def test_a_trace_that_is_a_text_is_refused(elasticsearch, stream, abilities):
+    """The price of finding lines of the schema otel by trace.id."""
+    refused = create(elasticsearch, stream, {"trace": "x"}, status=400)
+
+    assert "copy_to" in refused["error"]["reason"]
 
 
 def test_only_what_writes_to_an_alias_is_refused(elasticsearch, stream, abilities):

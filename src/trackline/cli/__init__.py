@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from trackline._version import __version__
-from trackline.cli import audit, demo, elastic, find, trace_id
+from trackline.cli import audit, collector, demo, elastic, find, trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"trackline {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for subcommand in (demo, find, audit, elastic, trace_id):
+    for subcommand in (demo, find, audit, elastic, collector, trace_id):
         subcommand.add(commands)
     return parser
