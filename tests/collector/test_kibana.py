@@ -64,6 +64,7 @@ def columns_of(lens):
 
 def test_file_is_what_build_py_makes(monkeypatch):
     monkeypatch.setattr(sys, "path", [str(KIBANA), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the folder is copied as it is
     made = runpy.run_path(str(KIBANA / "build.py"))["export"]()
     sys.modules.pop("lens")
 

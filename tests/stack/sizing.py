@@ -1,5 +1,6 @@
 """
-How much room lines take, in files and in an index, and how many a shipper brings there in a second: `python -m stack.sizing` in tests/.
+How much room lines take, in files and in an index, and how many a shipper brings there in a second: `python -m stack.sizing
+[REQUESTS]` in tests/.
 
 The lines are those of a service which answers requests: three of its own and one of the access log for each. They are written first;
 then a shipper that was away is started, and what it brings in is timed.
@@ -27,7 +28,6 @@ from stack.elasticsearch import Elasticsearch
 from stack.processes import wait_for
 from stack.shippers import SHIPPERS
 
-REQUESTS = 25_000
 CUSTOMERS = [f"customer-{random.Random(number).getrandbits(32):08x}" for number in range(2000)]
 log = logging.getLogger("orders.payment")
 
@@ -43,14 +43,14 @@ async def pay(request):
     return PlainTextResponse("paid", 402 if number % 97 == 0 else 200)
 
 
-async def write(schema: str, folder: Path) -> None:
+async def write(schema: str, folder: Path, requests: int) -> None:
     """Write the lines of so many requests."""
     app = Starlette(routes=[Route("/orders/{number:int}/pay", pay, methods=["POST"])])
     trackline.install(app)
     with trackline.setup_logging(f"sizing-{schema}", schema=schema, log_dir=folder, console=False, max_file_bytes=None):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", headers={"User-Agent": "Mozilla/5.0"}) as client:
-            for number in range(REQUESTS):
+            for number in range(requests):
                 await client.post(f"/orders/{number}/pay")
 
 
@@ -72,14 +72,15 @@ def room(node: Elasticsearch, index: str) -> tuple[int, int]:
     return primaries["docs"]["count"], primaries["store"]["size_in_bytes"]
 
 
-def main() -> None:
+def main(requests: int) -> None:
+    logging.getLogger("httpx").setLevel("WARNING")  # it is no part of the service
     programs = {"filebeat": binaries.find(binaries.FILEBEAT), "otelcol": binaries.find(binaries.OTELCOL)}
     with tempfile.TemporaryDirectory() as temporary, Elasticsearch(binaries.find(binaries.ELASTICSEARCH)) as node:
         command = [sys.executable, "-m", "trackline", "elastic", "apply", "--url", node.url, "--yes"]
         subprocess.run(command, check=True, capture_output=True)
         for schema in ("ecs", "otel", "flat"):
             logs = Path(temporary) / schema
-            asyncio.run(write(schema, logs))
+            asyncio.run(write(schema, logs, requests))
             (path,) = logs.glob("*.log")
             lines, size = path.read_bytes().count(b"\n"), path.stat().st_size
             gzipped = len(subprocess.run(["gzip", "-c", path], check=True, capture_output=True).stdout)
@@ -96,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 25_000)
