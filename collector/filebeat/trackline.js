@@ -1,27 +1,41 @@
-// What follows from a line: its data stream, and the _id by which it is stored once, however often it is sent.
+// Takes a line apart, and says in which data stream it is stored, and by which _id: the same however often it is sent.
 // Filebeat's JavaScript is ECMAScript 5.1.
 
+var processor = require("processor");
+
+// Not the parser `ndjson`: that takes event.id out of the document, and of two objects in one line it forgets the second. Keys are not
+// expanded: Elasticsearch takes dotted names as they are, and a line with `error` and `error.type` would lose all that it says.
+var decode = new processor.DecodeJSONFields({
+    fields: ["@metadata.line"],
+    target: "",
+    overwrite_keys: true,  // the line's @timestamp and message are the document's
+    add_error_key: true    // a @timestamp that is none is said in error.message; the document has the time of reading
+});
+
 function process(event) {
-    var line = event.Get("trackline_line");
-    var file = event.Get("trackline_file");
-    var offset = event.Get("trackline_offset");
-    event.Delete("trackline_line");
-    event.Delete("trackline_file");
-    event.Delete("trackline_offset");
-
-    // A line must not say where it is stored, nor by which operation.
-    event.Delete("@metadata");
-
-    // decode_json_fields has left `error` where it could not read the line; an array or a number it leaves alone.
-    if (typeof line === "string" && (event.Get("error.field") === "trackline_line" || !/^\s*\{/.test(line))) {
+    // Here, not in fields of the event: the line may have fields of these names.
+    var line = event.Get("message");
+    var file = event.Get("log.file.path");
+    var offset = event.Get("log.offset");
+    if (typeof line !== "string") {
+        return;
+    }
+    // schema="flat" has 2026-11-21T14:40:01+0100, which Filebeat reads with a colon only.
+    event.Put("@metadata.line", line.replace(/^(\{"@timestamp": "[^"]{19}[+-]\d\d)(\d\d")/, "$1:$2"));
+    event.Delete("message");
+    try {
+        decode.Run(event);
+    } catch (error) {
         event.Delete("error");
         event.Put("message", line);
         event.Put("error.message", "the line is not a JSON object");
         event.Put("event.kind", "pipeline_error");
+        event.Delete("@metadata");
         event.Put("@metadata.dataset", "trackline.deadletter");
         identify(event, line, file, offset);
         return;
     }
+    event.Delete("@metadata");  // a line must not say where it is stored, nor by which operation
 
     var id = event.Get("event.id");
     if (!usable(id)) {
@@ -46,11 +60,9 @@ function process(event) {
 
 // What the fingerprint is made of. orders.log.2026-11-21 is the file that was orders.log.
 function identify(event, line, file, offset) {
-    if (typeof line === "string") {
-        event.Put("@metadata.line", line);
-        event.Put("@metadata.file", String(file).replace(/\.log\..*$/, ".log"));
-        event.Put("@metadata.offset", String(offset));
-    }
+    event.Put("@metadata.line", line);
+    event.Put("@metadata.file", String(file).replace(/\.log\..*$/, ".log"));
+    event.Put("@metadata.offset", String(offset));
 }
 
 // Elasticsearch takes up to 512 bytes.
