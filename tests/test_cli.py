@@ -326,3 +326,34 @@ def test_help_does_not_import_the_search():
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert result.stdout == "False\n"
+
+
+@pytest.mark.parametrize("command", [["find", "a"], ["audit"], ["audit", "logs"]], ids=str)
+def test_elasticsearch_that_is_not_installed_is_named_with_what_to_do(tmp_path, command):
+    code = f"import sys; sys.modules['elasticsearch'] = None; from trackline.cli import main; sys.exit(main({command} + sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "--elasticsearch", "http://127.0.0.1:9"]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "pip install 'trackline[elasticsearch]'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["find", "a", "--index", "logs-*"],
+        ["audit", "--ca", "x"],
+        ["audit", "--wait", "1"],
+        ["audit", "--since", "1d"],
+        ["find", "a", "logs", "--elasticsearch", "http://127.0.0.1:9"],
+        ["audit", "logs", "--since", "1d", "--elasticsearch", "http://127.0.0.1:9"],
+        ["find", "a", "--timeout", "soon", "--elasticsearch", "http://127.0.0.1:9"],
+    ],
+    ids=str,
+)
+def test_option_that_means_nothing_beside_the_others_exits_2_and_is_named(run, arguments):
+    result = run(*arguments)
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "error: argument" in result.stderr

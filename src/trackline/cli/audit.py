@@ -45,8 +45,8 @@ exit status:
 Lines from before the oldest file of a process (retention has deleted it, or it
 was not given) are counted, but not as missing. Duplicated and broken lines and
 processes that are not closed do not make it 1 either; with --strict all do.
-Lines that the index has refused are not lost: they are in the dead-letter index,
-and counted.
+Lines that the index has refused are not lost: they are counted, and are in the
+dead-letter index.
 
 examples:
   trackline audit
@@ -70,8 +70,8 @@ def add(commands: Commands) -> None:
     add_paths(command)
     command.add_argument("--strict", action="store_true", help="exit with 1 for all that is not proved, see below")
     command.add_argument("--json", action="store_true", help="one JSON object a process, and one with the summary")
-    add_times(command)
     group = add_elasticsearch(command, "compare with what is there")
+    add_times(group)
     group.add_argument(
         "--wait", metavar="SECONDS", type=seconds, help="look again for what is missing, until none has come for so long (default: 10)"
     )

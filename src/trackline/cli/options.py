@@ -35,7 +35,7 @@ def named(paths: Sequence[str]) -> list[str]:
     return ["/dev/stdin" if path == "-" else path for path in paths or ["logs"]]
 
 
-def add_times(command: argparse.ArgumentParser) -> None:
+def add_times(command: argparse._ActionsContainer) -> None:
     """Add --since and --until."""
     command.add_argument("--since", metavar="WHEN", type=when, help="only lines from then on: 2026-11-22T14:40, in UTC, or 2h ago: 2h")
     command.add_argument("--until", metavar="WHEN", type=when, help="only lines up to then")

@@ -41,6 +41,11 @@ class Index:
         patterns = [f"{DEAD_LETTERS}-{namespace}" for namespace in sorted(namespaces or {"*"})]
         return Index(self.connection, ",".join(patterns), self._warn, may_be_missing=True)
 
+    def failures(self) -> Index:
+        """Give the failure store of its data streams, where Elasticsearch 8.19 and later keep by themselves what they refuse."""
+        patterns = [f"{part}::failures" for part in self.pattern.split(",") if not part.startswith("-")]
+        return Index(self.connection, ",".join(patterns), self._warn, may_be_missing=True)
+
     def pages(self, body: Mapping[str, Any], *, size: int, of_hits: tuple[str, ...] = ()) -> Iterator[list[Hit]]:
         """
         Give all documents that a search finds, in its order, so many at a time; every one once, whatever is stored meanwhile.

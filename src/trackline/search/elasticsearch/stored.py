@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trackline.elastic.connection import ElasticError
 from trackline.search.elasticsearch.hits import refused_number
 from trackline.search.elasticsearch.queries import everything, notices, number_fields, with_ids_of, with_numbers, without_numbers
 from trackline.search.ledger import Part
@@ -182,8 +183,16 @@ class StoredLines:
                 part.host = part.host or first_text(flat, "host.name", "host.hostname")
 
     def _read_refused(self, nonces: Collection[str] | None) -> None:
-        body = {"query": everything(**self._times), "sort": _IN_ORDER}
-        for hits in self._index.dead_letters().pages(body, size=_SOURCES, of_hits=("_index", "_id", "_source")):
+        self._take_refused(self._index.dead_letters(), nonces)
+        try:
+            self._take_refused(self._index.failures(), nonces, "document.id")
+        except ElasticError as error:
+            if error.status not in {400, 404}:  # an older Elasticsearch does not know the name
+                self._warn(f"what the failure store has of refused lines is not counted: {error}")
+
+    def _take_refused(self, index: Index, nonces: Collection[str] | None, *fields: str) -> None:
+        body = {"query": everything(**self._times), "sort": _IN_ORDER, "_source": list(fields) or True}
+        for hits in index.pages(body, size=_SOURCES, of_hits=("_index", "_id", "_source")):
             for hit in hits:
                 counted = refused_number(hit)
                 if counted is not None and (nonces is None or counted[0] in nonces):

@@ -56,7 +56,8 @@ def _details(process: ProcessComparison) -> Iterator[list[Text]]:
 
 def _sum(report: ComparisonReport) -> Iterator[list[Text]]:
     if not report.processes:
-        yield [Text("no line in the files has a number, as an event.id or log.record.uid of Trackline's: nothing can be proved", RED)]
+        text = "no line in the files has a number, as an event.id or log.record.uid of Trackline's: nothing can be proved"
+        yield [Text(word, RED) for word in text.split(" ")]
         return
     wrong = [f"{report.missing:,} MISSING in the index"] if report.missing else []
     wrong += [f"{report.duplicated:,} stored more than once"] if report.duplicated else []
