@@ -42,8 +42,7 @@ def test_both_ways_end_alike():
     assert first == second
 
 
-@pytest.fixture
-def document():
+def lua_function():
     """Give trackline.lua's function, which takes and gives dicts as Fluent Bit hands it the fields of a record."""
     lua = LuaRuntime(encoding="utf-8")
     lua.execute((FLUENT_BIT / "trackline.lua").read_text())
@@ -54,6 +53,11 @@ def document():
         return plain(made)
 
     return call
+
+
+@pytest.fixture
+def document():
+    return lua_function()
 
 
 def plain(value):

@@ -55,20 +55,19 @@ def test_both_ways_end_alike():
     assert first == second
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Give what runs trackline.vrl on events, in the real VRL."""
+def run_vrl(events, path):
+    """Give what trackline.vrl makes of events, in the real VRL; they go to a file of this path."""
     if VRL is None:
         pytest.skip("there is no vrl: cargo install vrl, and TRACKLINE_VRL")
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    command = [VRL, "--program", VECTOR / "trackline.vrl", "--input", path, "--print-object"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={})
+    return [json.loads(line) for line in done.stdout.splitlines() if line]
 
-    def run(events):
-        path = tmp_path_factory.mktemp("vrl") / "events.json"
-        path.write_text("".join(json.dumps(event) + "\n" for event in events))
-        command = [VRL, "--program", VECTOR / "trackline.vrl", "--input", path, "--print-object"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env={})
-        return [json.loads(line) for line in done.stdout.splitlines() if line]
 
-    return run
+@pytest.fixture
+def run(tmp_path):
+    return lambda events: run_vrl(events, tmp_path / "events.json")
 
 
 def event(line, offset=0, file="/var/log/orders/orders.log"):
