@@ -60,7 +60,7 @@ examples:
   trackline elastic key web-1
   trackline elastic key web-1 --expires 365d --service orders
   trackline elastic key support --read
-  trackline elastic key web-1 --json | jq -r .id_key | filebeat keystore add ELASTICSEARCH_API_KEY --stdin
+  trackline elastic key web-1 --json | jq -r .encoded | filebeat keystore add ELASTICSEARCH_API_KEY --stdin
 """
 _ROWS = 24
 """Of each difference, unless all is asked for."""
@@ -150,8 +150,8 @@ def apply(arguments: argparse.Namespace) -> int:
         if planned.changes:
             if arguments.dry_run:
                 return 1
-            if (said := _not_ours(planned, options)) and not arguments.take_over:
-                complain(said)
+            if (refusal := _not_ours(planned, options)) and not arguments.take_over:
+                complain(refusal)
                 return 2
             if not arguments.yes and not _agreed(f"make {_counted(len(planned.changes), 'this change', 'these {} changes')}?"):
                 return 1
@@ -177,9 +177,8 @@ def key(arguments: argparse.Namespace) -> int:
             return 0
         print(f"API key {made.name}, which can only {'read' if arguments.read else 'append to'} {', '.join(made.streams)}.")
         print("It is shown this once:")
-        if not arguments.read:
-            print(f"  Filebeat (id:key)        {made.pair}")
-        print(f"  {'trackline' if arguments.read else 'Collector, trackline'}".ljust(27) + made.encoded)
+        print(f"  encoded   {made.encoded}   ELASTICSEARCH_API_KEY, of the files in collector/ and of trackline")
+        print(f"  id:key    {made.pair}   what Filebeat's own setting api_key takes")
         return 0
 
     return _with(arguments, run)

@@ -26,7 +26,7 @@ class ApiKey:
 
     @property
     def pair(self) -> str:
-        """The form that Filebeat takes: ``id:key``."""
+        """The form that Filebeat's own setting takes: ``id:key``."""
         return f"{self.id}:{self.secret}"
 
 
