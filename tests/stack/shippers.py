@@ -81,6 +81,9 @@ class Filebeat(Shipper):
         return [str(word) for word in ("run", "-e", "-c", self.config, *paths, "--strict.perms=false")]
 
 
+GATES = "--feature-gates=stanza.synchronousLogEmitter,extension.healthcheck.useComponentStatus"
+
+
 class Otelcol(Shipper):
     """The OpenTelemetry Collector with config.yaml."""
 
@@ -89,7 +92,7 @@ class Otelcol(Shipper):
     out_of_space = "no space left on device"
 
     def arguments(self, directory: Path) -> list[str]:
-        return ["--config", str(COLLECTOR / "otelcol" / "config.yaml"), "--feature-gates=stanza.synchronousLogEmitter"]
+        return ["--config", str(COLLECTOR / "otelcol" / "config.yaml"), GATES]
 
     def variables(self) -> dict[str, str]:
         ports = {name: f"127.0.0.1:{free_port()}" for name in ("OTELCOL_GRPC", "OTELCOL_HTTP", "OTELCOL_HEALTH")}

@@ -17,7 +17,6 @@ from trackline.demo.files import read_all, wait_for_lines, wait_until_up
 from trackline.demo.processes import Services
 from trackline.demo.scenes import ten_scenes
 
-GATES = "--feature-gates=extension.healthcheck.useComponentStatus"
 DEADLETTER = "logs-trackline.deadletter-{}"
 
 
@@ -33,7 +32,7 @@ def ship(otelcol, tmp_path, prepared, namespace):
 
     def ship(stream, count, logs=tmp_path / "logs"):
         environment = {"TRACKLINE_NAMESPACE": namespace}
-        with Otelcol(otelcol, logs, prepared.url, tmp_path / "otelcol", environment=environment, more=[GATES]) as shipper:
+        with Otelcol(otelcol, logs, prepared.url, tmp_path / "otelcol", environment=environment) as shipper:
             wait_for(lambda: prepared.count(stream) >= count, 60, lambda: f"{prepared.count(stream)} of {count}: {shipper.log()}", 0.2)
         assert prepared.count(stream) == count
         return prepared.search(stream, {"match_all": {}}, size=1000)
@@ -91,7 +90,7 @@ def test_a_line_read_twice_is_stored_once(ship, otelcol, tmp_path, prepared, nam
     ship(f"logs-trackline-{namespace}", len(lines))
     environment = {"TRACKLINE_NAMESPACE": namespace}
     with Otelcol(
-        otelcol, tmp_path / "logs", prepared.url, tmp_path / "again", environment=environment, more=[GATES]
+        otelcol, tmp_path / "logs", prepared.url, tmp_path / "again", environment=environment
     ) as shipper:  # knows nothing of the first
         (tmp_path / "logs" / "last.log").write_text('{"@timestamp": "2026-11-22T14:40:01Z", "message": "last", "event.id": "last"}\n')
         wait_for(lambda: prepared.count(f"logs-trackline-{namespace}", {"term": {"event.id": "last"}}), 60, shipper.log, 0.2)
@@ -116,7 +115,7 @@ def test_a_rotated_line_keeps_its_name(otelcol, tmp_path, prepared, namespace):
     count = len(read(logs))
     environment = {"TRACKLINE_NAMESPACE": namespace}
     for number in range(2):  # the second knows nothing of the first, and finds the file under another name
-        with Otelcol(otelcol, logs, prepared.url, tmp_path / f"otelcol{number}", environment=environment, more=[GATES]) as shipper:
+        with Otelcol(otelcol, logs, prepared.url, tmp_path / f"otelcol{number}", environment=environment) as shipper:
             wait_for(lambda: prepared.count(stream) >= count, 60, shipper.log, 0.2)
             if number:
                 (logs / "mark.log").write_text('{"@timestamp": "2026-11-22T14:40:01Z", "message": "mark", "event.id": "mark"}\n')
@@ -202,7 +201,7 @@ def test_half_a_line_waits_for_its_other_half(ship, otelcol, tmp_path, prepared,
     path.write_text('{"message": "whole", "event.id": "a-1"}\n{"message": "ha')
     stream = f"logs-trackline-{namespace}"
     with Otelcol(
-        otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment={"TRACKLINE_NAMESPACE": namespace}, more=[GATES]
+        otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment={"TRACKLINE_NAMESPACE": namespace}
     ) as shipper:
         wait_for(lambda: prepared.count(stream) == 1, 60, shipper.log, 0.2)
         (tmp_path / "logs" / "other.log").write_text('{"message": "later", "event.id": "b-1"}\n')
@@ -256,9 +255,7 @@ def test_a_record_of_the_sdk_arrives_as_a_line_would(otelcol, tmp_path, prepared
 
     (tmp_path / "logs").mkdir()
     stream = f"logs-sdk_svc-{namespace}"
-    shipper = Otelcol(
-        otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment={"TRACKLINE_NAMESPACE": namespace}, more=[GATES]
-    )
+    shipper = Otelcol(otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment={"TRACKLINE_NAMESPACE": namespace})
     with shipper:
         shipper.wait_until_up()
         provider = LoggerProvider(
@@ -307,7 +304,7 @@ def test_a_record_of_the_sdk_arrives_as_a_line_would(otelcol, tmp_path, prepared
 def test_the_fleet_of_the_demo_is_told_by_elasticsearch_as_by_its_files(otelcol, tmp_path, prepared, namespace):
     environment = {"TRACKLINE_NAMESPACE": namespace}
     streams = ",".join(f"logs-{service}-{namespace}" for service in ("gateway", "orders", "payments"))
-    with Otelcol(otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment=environment, more=[GATES]):
+    with Otelcol(otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment=environment):
         answers = asyncio.run(run_fleet(tmp_path))
         lines = read_all(tmp_path)
         wait_for(lambda: prepared.count(streams) >= len(lines), 60, lambda: f"{prepared.count(streams)} of {len(lines)}", 0.2)

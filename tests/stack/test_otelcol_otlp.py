@@ -10,12 +10,11 @@ import pytest
 from stack.binaries import COLLECTOR
 from stack.otlp import Receiver, read, write
 from stack.processes import wait_for
-from stack.shippers import Otelcol
+from stack.shippers import GATES, Otelcol
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GATES = "--feature-gates=stanza.synchronousLogEmitter,extension.healthcheck.useComponentStatus"
 RESOURCE = {
     "service.name": "Order Desk",
     "service.version": "1.2",
