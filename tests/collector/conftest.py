@@ -67,12 +67,20 @@ def names(line, prefix=""):
             yield prefix + key
 
 
-def _lenses():
-    """Give the visualizations of the dashboard for Kibana, by the names of their panels."""
-    lines = (COLLECTOR / "kibana" / "trackline.ndjson").read_text().splitlines()
-    (dashboard,) = (one for one in map(orjson.loads, lines) if one.get("type") == "dashboard")
-    panels = orjson.loads(dashboard["attributes"]["panelsJSON"])
-    return {panel["panelIndex"]: panel["embeddableConfig"]["attributes"] for panel in panels if panel["type"] == "lens"}
+KIBANA = [orjson.loads(line) for line in (COLLECTOR / "kibana" / "trackline.ndjson").read_text().splitlines()]
+"""What is imported into Kibana, and last the summary of it."""
 
 
-KIBANA_LENSES = _lenses()
+def _attributes(kind):
+    (attributes,) = (one["attributes"] for one in KIBANA if one.get("type") == kind)
+    return attributes
+
+
+KIBANA_LENSES = {
+    panel["panelIndex"]: panel["embeddableConfig"]["attributes"]
+    for panel in orjson.loads(_attributes("dashboard")["panelsJSON"])
+    if panel["type"] == "lens"
+}
+"""The visualizations of the dashboard, by the names of their panels."""
+
+KIBANA_RUNTIME_FIELDS = orjson.loads(_attributes("index-pattern")["runtimeFieldMap"])

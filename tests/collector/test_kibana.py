@@ -173,6 +173,7 @@ def used(objects, lenses, controls):
     attributes = objects["trackline-logs"]["attributes"]
     yield from json.loads(attributes["fieldFormatMap"])
     yield from json.loads(attributes["fieldAttrs"])
+    yield from json.loads(attributes["runtimeFieldMap"])
     yield from (control["explicitInput"]["fieldName"] for control in controls.values())
     for lens in lenses.values():
         yield from FIELDS_OF_KQL.findall(lens["state"]["query"]["query"])
