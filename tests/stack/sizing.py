@@ -58,7 +58,7 @@ def ship(node: Elasticsearch, name: str, binary: Path, logs: Path, lines: int, i
     """Give the seconds from a shipper's start until all lines are in the index; fail where they never are."""
     begin = time.monotonic()
     with SHIPPERS[name](binary, logs, node.url, directory, environment={"TRACKLINE_NAMESPACE": name}) as shipper:
-        wait_for(lambda: node.count(index) >= lines, 600, shipper.log, every=0.5)
+        wait_for(lambda: shipper.fail_if_ended() or node.count(index) >= lines, 600, shipper.log, every=0.5)
         took = time.monotonic() - begin
         shipper.stop()
     return took
