@@ -208,6 +208,22 @@ def test_disk_that_is_full_until_the_end_does_not_keep_the_process_which_says_ho
     assert done.err.endswith("trackline: 1000 lines could not be written\n")
 
 
+def test_log_whose_last_line_there_was_no_room_for_does_not_say_that_it_is_complete(mount, log_to):
+    disk = mount("size=256k")
+    handle = log_to(disk.path)
+    said, path = 0, disk.path / "orders.log"
+    while not said or path.stat().st_size % 4096 > 2048:  # so that the closing line would find room, in the last page
+        say(said, said + 1)
+        said += 1
+        assert handle.flush()
+    disk.fill()
+    say(said, said + 1, width=20_000)
+    assert handle.close(timeout=20) == 1
+
+    assert numbers(path) == list(range(said))
+    assert "log-close" not in [action(line) for line in read(path)]
+
+
 def test_file_that_may_not_be_deleted_stays_and_the_others_go(mount):
     disk = mount()
     settings = LogSettings("app", "INFO", "ecs", disk.path, console=False, file=True, retention_days=7, retention_files=2)

@@ -232,6 +232,9 @@ def test_error_of_a_task_that_nobody_awaits_is_under_its_own_request(kind, tmp_p
 
 @KINDS
 def test_error_of_a_callback_is_a_line(kind, tmp_path):
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+
     async def main():
         asyncio.get_running_loop().call_soon(lambda: 1 / 0)
         await asyncio.sleep(0)
