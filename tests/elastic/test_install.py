@@ -103,6 +103,30 @@ def test_without_ilm_the_data_stream_lifecycle_is_used_and_it_is_said(server, co
     assert "lifecycle" in server.objects["/_component_template/trackline-logs-lifecycle"]["template"]
 
 
+def test_of_a_data_streams_own_lifecycle_it_is_said_that_it_stays(server, capsys):
+    apply = ["elastic", "apply", "--yes", "--url", server.url, "--lifecycle", "data-stream"]
+    assert main(apply) == 0
+    assert "keep their retention" not in capsys.readouterr().out
+
+    assert main([*apply, "--retention", "7d"]) == 0
+    assert "data streams that are there keep their retention" in capsys.readouterr().out
+
+
+def test_who_may_not_see_roles_gets_everything_else(server, connection):
+    reason = "action [cluster:admin/xpack/security/role/get] is unauthorized, this action is granted by the cluster privileges [a,b]"
+    for role in ("writer", "reader"):
+        server.answers[f"/_security/role/trackline-{role}"] = 403, {"error": {"type": "security_exception", "reason": reason}}
+
+    planned = install(connection)
+
+    assert names(planned) == FULL[:-2]
+    path = "/_security/role/trackline-writer"
+    assert (
+        planned.notes[0] == f"role trackline-writer is left out: who asks may not GET {path}: the cluster privilege a is missing (or b)"
+    )
+    assert len(planned.notes) == 2
+
+
 def test_ilm_that_is_stopped_is_said(server, connection):
     server.answers["/_ilm/status"] = {"operation_mode": "STOPPED"}
 

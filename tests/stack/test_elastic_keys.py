@@ -232,6 +232,20 @@ def test_a_missing_privilege_is_named(secured_elasticsearch, command, operators)
     assert "the cluster privilege manage_index_templates is missing" in refused.stderr
 
 
+def test_who_looks_after_templates_alone_can_install_them(secured_elasticsearch, command, operators):
+    rights = {
+        "cluster": ["monitor", "manage_index_templates"],
+        "indices": [{"names": ["logs-*"], "privileges": ["view_index_metadata"]}],
+    }
+    key = secured_elasticsearch.api_key("templates", {"templates": rights})
+    environment = {"ELASTICSEARCH_CA": operators["ELASTICSEARCH_CA"], "ELASTICSEARCH_API_KEY": key["encoded"]}
+
+    done = command("apply", "--yes", "--take-over", **environment)
+
+    assert done.returncode == 0, done.stderr
+    assert "role trackline-writer is left out: the API key may not GET /_security/role/trackline-writer" in done.stdout
+
+
 def test_one_key_cannot_make_another_and_it_is_said_why(secured_elasticsearch, operator):
     key = secured_elasticsearch.api_key("all rights", {})
     with (

@@ -157,6 +157,10 @@ def apply(arguments: argparse.Namespace) -> int:
                 return 1
             carry_out(connection, planned)
             print(f"done, and read back: {_counted(len(planned.changes), 'one object', '{} objects')}")
+            if planned.lifecycle == "data-stream" and any(
+                change.part.name.endswith("-lifecycle") and change.before is not None for change in planned.changes
+            ):
+                print("data streams that are there keep their retention: PUT _data_stream/NAME/_lifecycle changes it")
         else:
             print("nothing to change")
         return 0 if arguments.dry_run else _roll_over(connection, planned, arguments)
