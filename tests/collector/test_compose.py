@@ -3,11 +3,15 @@ compose.yaml. There is no container engine to run it on: it is held against the 
 (data/compose-spec.json, Apache-2.0, of compose-go 2.9.1), read by `docker compose` where that is, and its shell lines are run.
 """
 
+import email
 import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -144,3 +148,67 @@ def test_shippers_read_where_the_demo_writes():
     assert volume in SERVICES["demo"]["volumes"]
     assert all(f"{volume}:ro" in SERVICES[name]["volumes"] for name in ("filebeat", "otelcol"))
     assert directory == SERVICES["otelcol"]["environment"]["TRACKLINE_LOG_DIR"] == "/var/log/demo/now/logs"
+
+
+@pytest.fixture
+def kibana():
+    """Give what answers as Kibana's import does, with its address, and what it is asked; it is not Kibana."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+            server.asked.append((self.path, self.headers, email.message_from_bytes(head + body)))
+            answer = json.dumps(server.answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.answer = [], {"success": True, "successCount": 7}
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def import_into(server, tmp_path):
+    for path in (COLLECTOR / "compose_setup.py", COLLECTOR / "kibana" / "trackline.ndjson"):  # where the Dockerfile puts them
+        shutil.copy(path, tmp_path)
+    url = f"http://127.0.0.1:{server.server_port}"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "KIBANA_URL": url,
+        "ELASTICSEARCH_USERNAME": "elastic",
+        "ELASTICSEARCH_PASSWORD": "secret",
+    }
+    command = [sys.executable, tmp_path / "compose_setup.py", "kibana"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_import_into_kibana_is_the_form_that_it_takes(kibana, tmp_path):
+    done = import_into(kibana, tmp_path)
+    ((path, headers, form),) = kibana.asked
+    (part,) = form.get_payload()
+
+    assert done.returncode == 0, done.stderr
+    assert path == "/api/saved_objects/_import?overwrite=true"
+    assert headers["kbn-xsrf"] == "true"
+    assert headers["Authorization"].startswith("Basic ")
+    assert part.get_param("name", header="content-disposition") == "file"
+    assert part.get_filename() == "trackline.ndjson"
+    assert part.get_payload(decode=True).strip() == (COLLECTOR / "kibana" / "trackline.ndjson").read_bytes().strip()
+
+
+def test_import_that_kibana_has_not_done_fails(kibana, tmp_path):
+    kibana.answer = {"success": False, "errors": [{"id": "trackline-requests", "error": {"type": "conflict"}}]}
+    done = import_into(kibana, tmp_path)
+
+    assert done.returncode == 1
+    assert "trackline-requests" in done.stderr
