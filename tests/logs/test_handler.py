@@ -52,6 +52,20 @@ def test_filter_leaves_what_is_on_the_record_where_there_is_no_request(logger, s
     assert stream.getvalue() == "order-1 passed on\n"
 
 
+@pytest.mark.parametrize("name", ["flat", "ecs", "otel"])
+def test_record_is_left_as_it_was_for_other_handlers(name):
+    items = {"password": "secret", "number": [4111111111111111]}
+    record = make_record("paid %s", ("twice",), exc_info=ValueError("no money"), items=items, token="abc")
+    record.tracking_id = "of another"
+    before, args = dict(vars(record)), record.args
+    with use_tracking_id("order-1"):
+        line_of(record, name)
+
+    assert vars(record) == before
+    assert record.args is args
+    assert items == {"password": "secret", "number": [4111111111111111]}
+
+
 @pytest.mark.parametrize("schema", ["flat", "ecs", "otel"])
 def test_formatter_makes_the_line_for_a_handler_of_others(schema, logger, stream):
     logger.handlers[0].setFormatter(JSONFormatter(schema, service_name="orders"))

@@ -1,10 +1,13 @@
 """setup_logging and setup_logger: what they set up, refuse, and put back."""
 
+import inspect
 import io
 import logging
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ import trackline
 from logs.reading import action, messages, read, run
 from trackline import close_log_queue, setup_logger, setup_logging, use_tracking_id
 from trackline.config import parse_level, resource_from_env
+from trackline.environment import LOGGING, VARIABLES
 from trackline.startup import server_started
 
 
@@ -268,6 +272,15 @@ def test_service_of_the_environment_is_in_file_name_and_lines(tmp_path, monkeypa
 
     line = read(tmp_path / "billing.log")[1]
     assert (line["service.name"], line["service.version"], line["service.environment"]) == ("billing", "1.2", "live")
+
+
+def test_every_option_is_in_the_documentations_table_and_is_a_variable():
+    options = set(inspect.signature(setup_logging).parameters)
+    page = (Path(__file__).parents[2] / "docs" / "logging.md").read_text("utf-8").partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == options
+    assert {variable.option for variable in VARIABLES if variable.of == LOGGING} - {"enabled"} == options - {"service_name"}
 
 
 def test_option_that_a_call_does_not_give_is_that_of_the_environment(tmp_path, monkeypatch):
