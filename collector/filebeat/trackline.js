@@ -20,6 +20,7 @@ function process(event) {
     if (typeof line !== "string") {
         return;
     }
+    line = line.replace(/\n$/, "");  // Docker's has it
     // schema="flat" has 2026-11-21T14:40:01+0100, which Filebeat reads with a colon only.
     event.Put("@metadata.line", line.replace(/^(\{"@timestamp": "[^"]{19}[+-]\d\d)(\d\d")/, "$1:$2"));
     event.Delete("message");

@@ -1,6 +1,7 @@
 """What becomes of a line on its way through Filebeat: the same fields, with their types, under its own number."""
 
 import json
+import secrets
 import subprocess
 import sys
 
@@ -19,11 +20,11 @@ WRITE = """if True:
         log.info("Ünïcode \\U0001f9fe \\t and \\ud800", extra={"ключ": "значение", "note": "a\\nb"})
         log.info("values", extra={"text": "x", "whole": 12, "half": 0.5, "yes": True, "nothing": None, "no_number": float("nan"),
             "large": 2**70, "list": [1, "a", {"b": 2}], "nested": {"a": {"b": 1}}, "bytes": b"\\xff"})
-        log.warning("of ECS", extra={"http.response.status_code": 404, "client.ip": "192.0.2.1", "event.duration": 1500, "url.path": "/a",
-            "user_agent.original": "curl", "http.request.method": "GET", "host.name": "of the line", "event.outcome": "failure"})
+        log.warning("of ECS", extra={"http.response.status_code": 404, "client.ip": "192.0.2.1", "event.duration": 1500,
+            "url.path": "/a", "user_agent.original": "curl", "http.request.method": "GET", "host.name": "of the line", "event.outcome": "failure"})
         # Names of objects of ECS, and of fields of ours, which must not be broken or overwritten.
-        log.info("objects", extra={"http": "a", "error": "b", "log": "c", "event": {"id": "d"}, "host": "e", "service": "f", "labels": "g",
-            "url": {"path": 1}, "@timestamp": "h", "trace.id": "i", "tracking_id": "j", "event.id": "k", "ecs": "l", "agent": "m"})
+        log.info("objects", extra={"http": "a", "error": "b", "log": "c", "event": {"id": "d"}, "host": "e", "service": "f",
+            "labels": "g", "url": {"path": 1}, "@timestamp": "h", "trace.id": "i", "tracking_id": "j", "event.id": "k", "ecs": "l", "agent": "m"})
         try:
             try:
                 {}["customer"]
@@ -38,9 +39,9 @@ ADDED = {"host.name", "log.file.path", "log.offset"}
 
 
 @pytest.fixture
-def ship(filebeat, prepared, tmp_path, request):
+def ship(filebeat, prepared, tmp_path):
     """Give a function that ships the files of a folder, and gives the documents once all are there."""
-    namespace = f"{abs(hash(request.node.nodeid)):x}"[:12]
+    namespace = secrets.token_hex(4)
 
     def ship(logs, count, **environment):
         with Filebeat(

@@ -120,14 +120,14 @@ WRITE = """if True:
         log.info("m" * 200_000)
         log.info("extras", extra={f"field{n}": n for n in range(10_000)})
         log.info("long extras", extra={f"text{n}": "x" * 2_000 for n in range(100)})
-        for number in range(400):
+        for number in range(240):
             log.info("bulk of %d " % number + "y" * 240_000)
     assert handle.close(30) == 0
 """
 
 
 def test_the_largest_lines_that_trackline_writes_are_documents(filebeat, prepared, tmp_path):
-    """Four hundred of 240 KB are more than Elasticsearch takes in one request."""
+    """Those of 240 KB are together more than Elasticsearch takes in one request, here a tenth of 512 MB."""
     subprocess.run([sys.executable, "-c", WRITE, tmp_path / "logs"], check=True)
     lines = {line["event.id"]: line for line in lines_in(tmp_path / "logs")}
     environment = {"TRACKLINE_NAMESPACE": "large"}
@@ -135,7 +135,7 @@ def test_the_largest_lines_that_trackline_writes_are_documents(filebeat, prepare
         wait_for(lambda: prepared.count("logs-*-large") >= len(lines), 120, shipper.log, every=0.5)
 
     of_request = {"term": {"tracking_id": "order-1742"}}
-    assert prepared.count("logs-hostile-large", of_request) == 403
+    assert prepared.count("logs-hostile-large", of_request) == 243
     assert prepared.count("logs-trackline.deadletter-large") == 0
     for hit in prepared.search("logs-hostile-large", of_request, size=10, sort=["log.offset"]):
         wanted, found = leaves(lines[hit["_id"]]), leaves(hit["_source"])
