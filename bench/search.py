@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from queue import Queue
@@ -41,19 +42,21 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=5_000_000, help="in all, of four processes (default: 5,000,000)")
     parser.add_argument("--runs", type=int, default=7, help="of each warm search (default: 7)")
     parser.add_argument("--folder", type=Path, help="where there is room: a KiB a line, twice as much while it runs")
+    parser.add_argument("--logs", type=Path, help="keep the log files there, and take those of an earlier run")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="trackline-search-", dir=arguments.folder) as folder:
         Path(folder).chmod(0o755)
         tempfile.tempdir = folder  # the node's folder too
-        measure(arguments, Path(folder, "logs"))
+        measure(arguments, arguments.logs or Path(folder, "logs"))
     return 0
 
 
 def measure(arguments: argparse.Namespace, logs: Path) -> None:
     began = time.monotonic()
-    share = [str(arguments.lines // len(SERVICES))]
-    writing = [subprocess.Popen([sys.executable, __file__, "write", str(logs), service, *share]) for service in SERVICES]
-    assert not any(process.wait() for process in writing)
+    if not list(logs.glob("*.log")):
+        share = str(arguments.lines // len(SERVICES))
+        writing = [subprocess.Popen([sys.executable, __file__, "write", str(logs), service, share]) for service in SERVICES]
+        assert not any(process.wait() for process in writing)
     files = sorted(logs.glob("*.log*"))
     file_bytes = sum(path.stat().st_size for path in files)
     lines = sum(path.read_bytes().count(b"\n") for path in files)
@@ -146,13 +149,14 @@ def store(url: str, files: list[Path]) -> None:
 
     def send() -> None:
         while (body := waiting.get()) is not None:
-            request = urllib.request.Request(
-                f"{url}/_bulk?filter_path=errors,items.*.error", body, {"Content-Type": "application/x-ndjson"}
-            )
-            with urllib.request.urlopen(request, timeout=600) as response:
-                answer = json.load(response)
-            if answer["errors"]:
-                failures.append(answer["items"][:1])
+            while errors := sent(f"{url}/_bulk?filter_path=errors,items.*.error.type", body):
+                # It takes no more at the moment. What it has taken of this is there already when it is sent again.
+                if errors - {"es_rejected_execution_exception", "circuit_breaking_exception", "version_conflict_engine_exception"}:
+                    failures.append(errors)
+                    break
+                if errors == {"version_conflict_engine_exception"}:
+                    break
+                time.sleep(0.5)
 
     threads = [threading.Thread(target=send) for _ in range(2)]
     for thread in threads:
@@ -166,7 +170,7 @@ def store(url: str, files: list[Path]) -> None:
                 row = b'{"create":{"_index":"logs-%b-default","_id":"%b"}}\n%b' % (service.encode(), name, line)
                 rows.append(row)
                 size += len(row)
-                if size > 4_000_000:
+                if size > 2_000_000:
                     waiting.put(b"".join(rows))
                     rows, size = [], 0
     for body in (b"".join(rows), None, None):
@@ -175,6 +179,19 @@ def store(url: str, files: list[Path]) -> None:
     for thread in threads:
         thread.join()
     assert not failures, failures[0]
+
+
+def sent(url: str, body: bytes) -> set[str]:
+    """Send a bulk request, and give the types of errors that there were."""
+    request = urllib.request.Request(url, body, {"Content-Type": "application/x-ndjson"})
+    try:
+        with urllib.request.urlopen(request, timeout=600) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code != 429:
+            raise
+        return {"es_rejected_execution_exception"}
+    return {item["create"]["error"]["type"] for item in answer.get("items", ()) if item.get("create")} if answer["errors"] else set()
 
 
 def timed(command: list[str], expected: int | None) -> float:

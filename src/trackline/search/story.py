@@ -114,7 +114,8 @@ def _message(tracking_id: str, line: Line, style: str, room: int, whole: int) ->
     if line.tracking_id and line.tracking_id != tracking_id:
         extra["tracking_id"] = line.tracking_id
     duration = extra.pop("event.duration", None)
-    details = [Text(f"{clipped(printable(key), _VALUE)}={_value(value)}") for key, value in list(extra.items())[:_EXTRAS]]
+    # By their names: shippers keep no order of fields, and a story is the same wherever it comes from.
+    details = [Text(f"{clipped(printable(key), _VALUE)}={_value(value)}") for key, value in sorted(extra.items())[:_EXTRAS]]
     if len(extra) > _EXTRAS:
         details.append(Text(f"… {len(extra) - _EXTRAS} more fields", _DIM))
     if isinstance(duration, int) and 0 < duration < 10**15:  # ECS counts it in nanoseconds

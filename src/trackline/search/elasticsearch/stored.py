@@ -62,10 +62,12 @@ class StoredLines:
         self._refused: dict[str, StoredLedger] = {}
         self.others = 0
         """Documents whose ID is none of ours."""
-        self._names, self._is_exact = self._number_fields()
+        self._names: list[str] = []
+        self._is_exact = False
 
     def read(self, nonces: Collection[str] | None = None) -> None:
         """Read all, or the lines of some processes, and these anew if they were read before."""
+        self._names, self._is_exact = self._number_fields()  # anew: an index may have come meanwhile
         for ledger in (*self._ledgers.values(), *self._refused.values()):
             for nonce in list(ledger.parts) if nonces is None else nonces:
                 ledger.parts.pop(nonce, None)
