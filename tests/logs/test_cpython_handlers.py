@@ -48,12 +48,14 @@ APPLY = {
         "test_invalid",
         "test_rollover",
     ],
+    "FileHandlerTest": [],
     "HandlerTest": ["test_race"],
 }
 NO_DEVICES = "a log file that is no regular file is refused, and another name taken; the console is for devices (test_place)"
 NO_HOOKS = "no namer and no rotator: names are a contract that `trackline find` knows, and `compress` is an option (test_compression)"
 NO_WEEKS = "no weeks, several days or another hour than midnight: a file has the name of its day, or of an interval that divides one"
 OWN_RETENTION = "tests a private method that chooses by name; ours chooses by age, number and size (test_retention)"
+NO_STREAM = "looks at the handler's stream; ours has none"
 NOT_ROTATION = "about names of handlers, paths as arguments, the logging module's lock, and streams; nothing of it is in our file"
 NOT_OURS = {
     "RotatingFileHandlerTest": {
@@ -77,6 +79,10 @@ NOT_OURS = {
         "test_rollover_at_midnight": NO_WEEKS,
         "test_rollover_at_weekday": NO_WEEKS,
         "test_should_not_rollover": NO_DEVICES,
+    },
+    "FileHandlerTest": {
+        "test_delay": NO_STREAM + "; that nothing is opened before the first line is in test_files",
+        "test_emit_after_closing_in_write_mode": NO_STREAM + ", no mode, and a line after close is written (test_writer)",
     },
     "HandlerTest": {
         "test_builtin_handlers": NOT_ROTATION,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import subprocess
 import threading
 from pathlib import Path
 
@@ -206,6 +207,36 @@ def test_disk_that_is_full_until_the_end_does_not_keep_the_process_which_says_ho
     assert done.returncode == 0
     assert "No space left on device" in done.err
     assert done.err.endswith("trackline: 1000 lines could not be written\n")
+
+
+def test_process_that_ends_while_the_disk_stands_still_says_how_many_lines_are_not_written(mount):
+    disk = mount()
+    process = run(
+        """
+        import logging, trackline
+        from trackline.logs import exit
+        exit._SECONDS = 0.1
+        handle = trackline.setup_logging("orders", log_dir=".", console=False, capture=False)
+        logging.getLogger("app").info("first")
+        handle.flush()
+        print("ready", flush=True)
+        input()
+        for number in range(1000):
+            logging.getLogger("app").info("%d", number)
+        """,
+        cwd=disk.path,
+        wait=False,
+        stdin=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == "ready\n"
+    with disk.standing_still():
+        process.stdin.write("\n")
+        process.stdin.flush()
+        said = process.stderr.readline()  # the system itself holds the process, until its thread comes back from the disk
+    process.communicate()
+
+    assert said.startswith("trackline: 1000 lines were not written within 0.")
+    assert process.returncode == 0
 
 
 def test_log_whose_last_line_there_was_no_room_for_does_not_say_that_it_is_complete(mount, log_to):
