@@ -25,6 +25,7 @@ from starlette.routing import Mount, Route
 
 import trackline
 from logs.reading import read
+from logs.test_ecs import holds
 from trackline import TrackingMiddleware, exchange, setup_logging
 from trackline.environment import LOGGING, from_env
 from trackline.logs.route import route_of
@@ -603,6 +604,7 @@ def test_whatever_is_in_a_scope_the_request_goes_through_and_has_its_line(
     lines = access.lines()
     assert len(lines) == access.seen + 1
     assert "\n" not in lines[-1]["message"]
+    assert holds(access.path.read_bytes().splitlines(keepends=True)[-1]) == lines[-1]
     access.seen = len(lines)
 
 
