@@ -74,7 +74,7 @@ def test_nor_is_it_with_any_lifecycle(connection, retention, lifecycle):
 
 
 @pytest.mark.parametrize(
-    ("retention", "age"), [("24h", "1h"), ("7d", "1d"), ("14d", "1d"), ("30d", "7d"), ("365d", "30d"), (None, "30d")]
+    ("retention", "age"), [("24h", "1h"), ("7d", "1d"), ("14d", "1d"), ("15d", "7d"), ("90d", "7d"), ("91d", "30d"), (None, "30d")]
 )
 def test_the_policy_deletes_after_the_retention_and_rolls_over_in_time_for_it(server, connection, retention, age):
     install(connection, retention=retention)
@@ -242,6 +242,33 @@ def test_what_is_not_as_it_was_put_is_an_error_that_shows_the_difference(server,
     with pytest.raises(ElasticError, match=r"component template trackline-logs-settings is not as it was put") as error:
         carry_out(connection, planned)
     assert '+      "index.codec": "best_compression",' in str(error.value)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_cannot_be_done_just_now_is_tried_again(server, connection, status):
+    times = dict.fromkeys(("PUT", "GET"), 3)
+    answer = server.answer
+
+    def busy(method, path, body):
+        if path.endswith("trackline-writer") and times[method]:
+            times[method] -= 1
+            return status, {"error": {"reason": "at least one search shard for the index [.security-7] is unavailable"}}
+        return answer(method, path, body)
+
+    server.answer = busy
+
+    install(connection)
+
+    assert times == {"PUT": 0, "GET": 0}
+    assert "/_security/role/trackline-writer" in server.objects
+
+
+def test_what_cannot_be_done_for_long_is_an_error(server, connection, monkeypatch):
+    monkeypatch.setattr("trackline.elastic.connection._PATIENCE", 0.1)
+    server.answers["/_security/role/trackline-writer"] = 503, {"error": {"reason": "no shard"}}
+
+    with pytest.raises(ElasticError, match="no shard"):
+        plan(connection, Options())
 
 
 @pytest.mark.parametrize("version", ["7.17.29", "8.13.4", "2.19.0"])

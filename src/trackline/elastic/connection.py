@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _JSON = "application/vnd.elasticsearch+json; compatible-with=8"
 _NO_SECURITY = "built-in security features are not enabled"
 _TIMEOUT = 30.0
+_PATIENCE = 20.0
+_NOT_NOW = frozenset({429, 503})
 
 
 class ElasticError(Exception):
@@ -73,11 +76,28 @@ class Connection:
     def get(self, path: str) -> Any:
         """Give what is at a path, or None where nothing is."""
         try:
-            return self.request("GET", path)
+            return self.repeat("GET", path)
         except ElasticError as error:
             if error.status == 404:
                 return None
             raise
+
+    def repeat(self, method: str, path: str, body: object = None) -> Any:
+        """
+        Send a request that may be sent again, and send it again for some seconds while Elasticsearch says that it cannot just now.
+
+        So it is for the index of roles and keys when it has just been made, and while a master is elected.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        pause = 0.05
+        while True:
+            try:
+                return self.request(method, path, body)
+            except ElasticError as error:
+                if error.status not in _NOT_NOW or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """Send a request and give the answer."""

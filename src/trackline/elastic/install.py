@@ -79,7 +79,7 @@ def plan(connection: Connection, options: Options) -> Plan:
 def carry_out(connection: Connection, planned: Plan) -> None:
     """Make the changes, each of which finds what it needs, and read all back. Raises ElasticError where one is refused."""
     for change in planned.changes:
-        connection.request("PUT", change.part.path, change.part.body)
+        connection.repeat("PUT", change.part.path, change.part.body)
     for part in planned.parts:
         wanted = canonical(part.kind, part.body)
         found = fetch(connection, part)
