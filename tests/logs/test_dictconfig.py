@@ -66,6 +66,7 @@ def test_configuration_has_the_environments_options_where_it_says_nothing(tmp_pa
     current().close()
 
     assert messages(tmp_path / "orders.log") == ["paid"]
+    assert trackline.dict_config("orders", level=0)["root"]["level"] == 0
 
 
 def test_option_that_there_is_not_is_refused_at_once():

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,20 @@ def test_file_system_that_fails_while_the_file_is_open_delays_everything_until_t
     ids = [int(line["event.id"].split("-")[1]) for line in read(disk.path / "orders.log")]
     assert sorted(ids) == list(range(12, 24))  # what is before them was in the other: ten lines, and one about it
     assert capsys.readouterr().err.count("Read-only file system") == 1
+
+
+def test_disk_that_is_full_of_what_is_not_to_be_kept_has_room_again(mount, log_to, capsys):
+    disk = mount("size=256k")
+    old = disk.path / "orders.log.2026-01-01"
+    old.write_bytes(b"x" * 100_000)
+    os.utime(old, (time.time() - 8 * 86_400,) * 2)
+    disk.fill()
+    handle = log_to(disk.path)
+    say(0, 10)
+    assert handle.flush()
+
+    assert numbers(disk.path / "orders.log") == list(range(10))
+    assert (old.exists(), capsys.readouterr().err) == (False, "")
 
 
 def test_no_inode_left_at_a_rollover_delays_everything_until_there_is_one(mount, log_to, tmp_path, capsys):

@@ -41,7 +41,8 @@ def dict_config(**options: Any) -> dict[str, Any]:
     Of plain values only, if yours are: it can be written to a file as JSON or YAML. A wrong value is found by dictConfig, which raises
     ValueError; an option that there is not raises TypeError here.
     """
-    level = options.pop("level", None) or from_env(LOGGING).get("level", "INFO")  # the root logger's, which the handler does not set
+    # The root logger's, which the handler does not set.
+    level = options.pop("level") if "level" in options else from_env(LOGGING).get("level", "INFO")
     if "log_dir" in options:
         options["log_dir"] = os.fspath(options["log_dir"])
     return {

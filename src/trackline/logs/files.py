@@ -187,6 +187,7 @@ class LogFile:
         # Where the name cannot be changed (a directory that is not ours, say) the file goes on: the lines matter more.
         is_refused = self._is_over(path, now, needed) and not self._rename(path)
         descriptor = open_log(path, self._settings.file_mode)
+        self._delete_old(path, now)  # before it is written to: there may be no room but what this makes
         try:
             self._begin(descriptor, path)
         except OSError:
@@ -194,7 +195,6 @@ class LogFile:
             raise
         self._descriptor, self._identity, self._opened_at = descriptor, os.fstat(descriptor), now
         self._next_rollover = now + _AGAIN_SECONDS if is_refused else self._schedule.next_after(now)
-        self._delete_old(path, now)
         if self._compression is not None:
             self._compression.start()
         return descriptor
