@@ -74,4 +74,4 @@ def test_line_that_elasticsearch_refuses_is_counted_and_found(prepared, shipping
     (process,) = report.processes
     assert (process.stored, process.refused, process.missing, process.duplicated) == (3, 1, 0, 0), render_comparison(report)
     assert line.event_id == f"{nonce}-3"
-    assert complaints == [f"1 of the lines was refused by the index, and {report.dead_letters} has them"]
+    assert complaints == [f"1 of the lines was refused by the index, and logs-trackline.deadletter-{index[7:]} has them"]

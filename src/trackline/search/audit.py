@@ -37,7 +37,9 @@ class AuditReport:
     problems: tuple[str, ...]
     """What could not be read, and why."""
     refused: int = 0
-    """Lines which an index has refused, and that are among the dead letters: they are there, and counted."""
+    """Lines which an index has refused, and that are kept apart: they are there, and counted."""
+    refused_in: tuple[Path, ...] = ()
+    """Where."""
     kept_in: str = "file"
     """What ``files`` are, in one word: an index's name is a path here too."""
 
@@ -71,6 +73,7 @@ class AuditReport:
             "uncounted_in": [str(path) for path in self.uncounted_in],
             "files": len(self.files),
             "refused": self.refused,
+            "refused_in": [str(path) for path in self.refused_in],
             "copies": [str(path) for path in self.copies],
             "problems": list(self.problems),
             "is_proved": self.is_proved,

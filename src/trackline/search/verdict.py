@@ -120,6 +120,12 @@ def doubles(numbers: Sequence[Run], paths: Sequence[Path], kept_in: str) -> list
     return [Text("more than once"), *runs(numbers), Text(f"in {counted(len(paths), kept_in)}:"), *map(Text, [*names, *more])]
 
 
+def named(paths: Sequence[Path]) -> str:
+    """Name some of the paths, harmless on a terminal."""
+    names = [printable(str(path)) for path in paths[:_FILES]]
+    return ", ".join([*names, *([f"and {len(paths) - _FILES} more"] if len(paths) > _FILES else [])])
+
+
 def _sum(report: AuditReport) -> Iterator[list[Text]]:
     if report.processes:
         yield [
@@ -151,7 +157,7 @@ def _remarks(report: AuditReport) -> Iterator[Remark]:
     is_open = sum(not process.is_closed for process in processes)
     yield "not closed", is_open, "process", ", still running or killed: what came after the last line is unknown"
     yield "more than once", sum(process.duplicated for process in processes), "line", ""
-    yield "refused", report.refused, "line", ", in the dead-letter index, where nobody finds them by their fields"
+    yield "refused", report.refused, "line", f", not to be found by their fields, and kept in {named(report.refused_in)}"
     files = counted(len(report.uncounted_in), kept_in)
     yield "without a number", report.uncounted, "line", f" in {files}, of which nothing can be proved: flat, or not ours"
     yield "copies", len(report.copies), "file", ", the same as others or their beginning: not counted twice"

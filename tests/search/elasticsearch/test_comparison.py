@@ -79,7 +79,7 @@ def told(*processes, width=120, **changes):
         problems=(),
         files=(Path("logs"),),
     )
-    facts = {"indices": (), "dead_letters": "logs-trackline.deadletter-default", "problems": ()}
+    facts = {"indices": (), "refused_in": (Path("logs-trackline.deadletter-default"),), "problems": ()}
     return render_comparison(ComparisonReport(processes=processes, files=files, **{**facts, **changes}), width=width)
 
 
@@ -92,7 +92,7 @@ def test_verdict_says_what_is_missing_doubled_and_refused():
         f"     4 missing at #5–6, #9–10 (event.id {NONCE}-#)\n"
         "     more than once #4 in 1 index: first\n"
         "2 processes, 12 lines in the files: 4 MISSING in the index, 1 stored more than once\n"
-        "refused: 2 lines, in the dead-letter index logs-trackline.deadletter-default\n"
+        "refused: 2 lines, not to be found by their fields, and kept in logs-trackline.deadletter-default\n"
         "not closed: 2 processes, still running or killed: what came after the last line is unknown\n"
     )
 

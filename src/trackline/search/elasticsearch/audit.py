@@ -35,9 +35,9 @@ class ComparisonReport:
     files: AuditReport
     """What the files alone say."""
     indices: tuple[Path, ...]
-    """Those that have any of it, with the dead letters', as paths."""
-    dead_letters: str
-    """The pattern of what was refused."""
+    """Those that have any of it, as paths."""
+    refused_in: tuple[Path, ...]
+    """Those that have what was refused: the dead letters', and failure stores."""
     problems: tuple[str, ...]
     """What could not be read, and why."""
 
@@ -71,7 +71,7 @@ class ComparisonReport:
             **{name: sum(getattr(process, name) for process in self.processes) for name in names},
             "not_closed": sum(not process.files.is_closed for process in self.processes),
             "indices": [str(path) for path in self.indices],
-            "dead_letters": self.dead_letters,
+            "refused_in": [str(path) for path in self.refused_in],
             "problems": list(self.problems),
             "is_proved": self.is_proved,
             "in_files": self.files.as_dict(),
@@ -120,6 +120,7 @@ def audit_index(
         uncounted_in=(Path(index),) if uncounted else (),
         problems=tuple(problems),
         refused=sum(size(stored.refused(nonce)) for nonce in found),
+        refused_in=tuple(stored.refused_in()),
         kept_in="index",
     )
 
@@ -158,7 +159,7 @@ def audit_arrival(
         processes=tuple(compared[process.nonce] for process in files.processes),
         files=files,
         indices=tuple(stored.paths()),
-        dead_letters=searched.dead_letters().pattern,
+        refused_in=tuple(stored.refused_in()),
         problems=(*files.problems, *problems),
     )
 

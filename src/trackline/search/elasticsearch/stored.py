@@ -103,6 +103,10 @@ class StoredLines:
         """Give the names of the indices that have any of it, as paths."""
         return [ledger.path for ledger in (*self._ledgers.values(), *self._refused.values()) if ledger.parts]
 
+    def refused_in(self) -> list[Path]:
+        """Give the names of the indices that have what was refused, as paths."""
+        return [ledger.path for _, ledger in sorted(self._refused.items()) if ledger.parts]
+
     def uncounted(self) -> int:
         """Count the documents that have no number of ours."""
         return self.others + self._index.count(without_numbers(self._names, **self._times))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trackline.search.numbers import size
-from trackline.search.verdict import BOLD, GREEN, RED, YELLOW, Row, counted, doubles, remarked, render, runs
+from trackline.search.verdict import BOLD, GREEN, RED, YELLOW, Row, counted, doubles, named, remarked, render, runs
 from trackline.terminal import Text
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _remarks(report: ComparisonReport) -> Iterator[Remark]:
     processes, files = report.processes, report.files
     yield "missing in the files", report.lost, "line", ", not declared dropped, and not in the index either"
     refused = sum(process.refused for process in processes)
-    yield "refused", refused, "line", f", in the dead-letter index {report.dead_letters}"
+    yield "refused", refused, "line", f", not to be found by their fields, and kept in {named(report.refused_in)}"
     yield "dropped", sum(process.files.dropped for process in processes), "line", ", declared by the log itself: the queue was full"
     of = counted(sum(bool(process.only_stored) for process in processes), "process")
     only = sum(process.only_stored for process in processes)
