@@ -22,13 +22,19 @@ def exhaust(act):
         act()
 
 
-def run_or_skip(*command):
+def found(program):
+    """Give the path of a program; skip the test where it is not there."""
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"there is no {program} here")
+    return path
+
+
+def run_or_skip(program, *arguments):
     """Run a program; skip the test where it is not there or says no."""
-    if shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
-        pytest.skip(f"there is no {command[0]} here")
-    done = subprocess.run(command, check=False, capture_output=True)
+    done = subprocess.run([found(program), *arguments], check=False, capture_output=True)
     if done.returncode:
-        pytest.skip(f"cannot {command[0]}: {done.stderr.decode().strip()}")
+        pytest.skip(f"cannot {program}: {done.stderr.decode().strip()}")
 
 
 class Mounted:
@@ -66,7 +72,7 @@ class Disk(Mounted):
     def standing_still(self):
         """Have no write end, as on a disk or a network that hangs; not even SIGKILL ends who waits for it."""
         run_or_skip("fsfreeze", "--freeze", self.path)
-        thaw = ["fsfreeze", "--unfreeze", self.path]
+        thaw = [found("fsfreeze"), "--unfreeze", self.path]
         at_last = threading.Timer(60, subprocess.run, [thaw])  # whatever happens: a test that hangs could not be killed
         at_last.start()
         try:
@@ -77,5 +83,5 @@ class Disk(Mounted):
 
     def fail(self):
         """Let it become what it is after an error of the device: nothing can be written any more."""
-        os.sync()
+        subprocess.run(["sync", "--file-system", self.path], check=True)
         self.remount("abort")
