@@ -68,6 +68,16 @@ def test_nothing_forgets_lines_between_the_file_and_the_queue():
         assert not [one for one in pipeline["processors"] if one.startswith(("batch", "memory_limiter"))]
 
 
+def test_the_exporter_gives_nothing_up():
+    exporter = load("config.yaml")["exporters"]["elasticsearch"]
+
+    # With a time limit of 5 s the Collector has dropped what it could not send for so long; the default are 90 s.
+    assert exporter["timeout"] == "0s"
+    assert exporter["retry"]["max_retries"] == 2**31 - 1
+    assert {401, 403, 404, 429, 500, 502, 503, 504} <= set(exporter["retry"]["retry_on_status"])
+    assert load("otlp.yaml")["exporters"]["otlp_grpc"]["retry_on_failure"]["max_elapsed_time"] == "0s"
+
+
 def required(name):
     """Give the variables of a configuration which have no default."""
     return set(re.findall(r"\$\{env:(\w+)\}", (FOLDER / name).read_text()))

@@ -191,12 +191,13 @@ def test_whatever_strangers_write_is_a_record(otelcol, tmp_path, receiver):
     assert about(last) == {"@timestamp": "yesterday", "trace.id": "not hex", "": 1, "labels": 5}
 
 
-def test_a_backend_that_was_away_has_everything_once_it_is_back(otelcol, tmp_path, receiver):
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_backend_that_was_away_has_everything_once_it_is_back(end, otelcol, tmp_path, receiver):
     receiver.is_away = True
     lines = write(tmp_path / "logs", "ecs")
     with ship(otelcol, tmp_path, receiver) as shipper:
         wait_for(lambda: receiver.refused, 30, shipper.log)
-        shipper.kill()
+        getattr(shipper, end)()
         assert not receiver.records
         receiver.is_away = False
         shipper.start()
