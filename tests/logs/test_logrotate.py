@@ -234,3 +234,39 @@ def test_logrotate_itself_loses_no_line(way, start, tmp_path):
     running.end()
 
     assert [messages(f"{running.path}{end}") for end in (".3", ".2", ".1", "")] == [[f"line {number}"] for number in range(4)]
+
+
+LOGGING_ALL_THE_TIME = """
+import logging, sys, threading
+import trackline
+handle = trackline.setup_logging("orders", console=False)
+log, over, number = logging.getLogger("app"), threading.Event(), 0
+threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
+while not over.is_set():
+    log.info("%d", number)
+    number += 1
+    if number % 100 == 0:
+        over.wait(0.001)
+print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(LOGROTATE is None, reason="there is no logrotate here")
+@pytest.mark.parametrize("way", ["create 0640", "nocreate", "copytruncate"])
+def test_logrotate_while_lines_come_loses_none_but_for_what_copytruncate_says(way, tmp_path):
+    process = run(LOGGING_ALL_THE_TIME, cwd=tmp_path, wait=False, stdin=subprocess.PIPE)
+    path, config = tmp_path / "logs" / "orders.log", tmp_path / "logrotate.conf"
+    hangup = f"postrotate\nkill -HUP {process.pid}\nendscript" if way != "copytruncate" else ""
+    config.write_text(f"{path} {{\nsu root root\nrotate 9\n{way}\n{hangup}\n}}\n")
+    config.chmod(0o644)
+    for _ in range(5):
+        wait_for(lambda: path.exists() and path.stat().st_size > 50_000)
+        subprocess.run([LOGROTATE, "--force", "--state", tmp_path / "state", config], check=True)
+    out, err = process.communicate()
+    found = sorted(int(message) for one in path.parent.glob("orders.log*") for message in messages(one))
+
+    assert err == ""
+    assert len(list(path.parent.glob("orders.log*"))) == 6
+    assert found == sorted(set(found))
+    if way != "copytruncate":
+        assert found == list(range(int(out)))
