@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from stack.elasticsearch import Elasticsearch
 
-LINES, SECONDS, COMPRESS_AFTER = 10_000, 10.0, 6.0
-FULL_LINES, FULL_SECONDS, FULL_COMPRESS_AFTER = 100_000, 80.0, 20.0
+LINES, SECONDS, FULL_LINES, FULL_SECONDS = 10_000, 10.0, 100_000, 80.0
+COMPRESS_AFTER = 30.0  # seconds: no shipper reads compressed files, so each must have opened a file before; some are busy machines
 STATE = 24  # MiB, of the disk that becomes full
 
 
@@ -49,18 +50,18 @@ class Case:
     def wait_for_more(self, lines: int = 200) -> None:
         """Wait until it is shipping: so many more are stored."""
         before = self.stored()
-        wait_for(lambda: self.stored() >= before + lines or not self.writers.are_running(), 60, self.shipper.log)
+        wait_for(lambda: self.stored() >= before + lines or not self.writers.are_writing(), 120, self.shipper.log)
 
     def wait_for_rotations(self, more: int) -> None:
         """Wait until each process has begun so many more files."""
         before = self.writers.rotations()
-        wait_for(lambda: self.writers.rotations() >= before + more, 60, f"{more} rotations of each process, of {LINES} lines")
+        wait_for(lambda: self.writers.rotations() >= before + more, 120, f"{more} rotations of each process")
 
 
 def none(case: Case) -> None:
     """Ship what is there already: how fast it is when it need not wait for anybody."""
     case.shipper.stop()
-    case.writers.wait(FULL_SECONDS + 60)
+    case.writers.wait()
     case.begin = time.monotonic()
     case.shipper.start()
 
@@ -125,8 +126,8 @@ FAULTS = {
 def test_no_line_is_lost_and_none_stored_twice(name, fault, prepared, request, tmp_path):
     binary = request.getfixturevalue(name)
     full = request.config.getoption("--full")
-    lines, seconds, compress_after = (FULL_LINES, FULL_SECONDS, FULL_COMPRESS_AFTER) if full else (LINES, SECONDS, COMPRESS_AFTER)
-    compress_after = 3600.0 if fault == "all at once" else compress_after  # longer than the shipper is down
+    lines, seconds = (FULL_LINES, FULL_SECONDS) if full else (LINES, SECONDS)
+    is_late = fault == "all at once"  # and finds nothing compressed yet
     service = f"loss_{name}_{list(FAULTS).index(fault)}"
     index, refused = f"logs-{service}-default", prepared.count("logs-trackline.deadletter-*")
     logs = tmp_path / "logs"
@@ -134,13 +135,17 @@ def test_no_line_is_lost_and_none_stored_twice(name, fault, prepared, request, t
 
     with own_disk(tmp_path / "state", fault == "disk of its state full") as state:
         shipper = SHIPPERS[name](binary, logs, prepared.url, tmp_path / "shipper", state=state)
-        with shipper, writers(logs, service, lines, seconds, compress_after) as running:
+        with shipper, writers(logs, service, lines, seconds, 3600 if is_late else COMPRESS_AFTER) as running:
             case = Case(shipper, running, prepared, index)
             FAULTS[fault](case)
-            running.wait(seconds + 60)
-            numbers = written(logs)
-            settle(lambda: prepared.count(index), sum(numbers.values()))
+            running.wait()
+            settle(case.stored, len(written(logs)))
             took = time.monotonic() - case.begin
+            if not is_late:
+                wait_for(lambda: list(logs.glob("*.gz")), 90, "nothing was compressed")
+            running.end()
+            numbers = written(logs)
+            settle(case.stored, len(numbers))
             shipper.fail_if_ended()
             shipper.stop()  # and all that it has still to say
             forced = shipper.forced
@@ -149,11 +154,14 @@ def test_no_line_is_lost_and_none_stored_twice(name, fault, prepared, request, t
     lost, doubled = numbers.keys() - stored.keys(), [number for number, times in stored.items() if times > 1]
     REPORT.append((name, fault, len(numbers), len(lost), len(doubled), took, forced))
     assert len(numbers) > lines, "each process says besides when it begins and ends"
-    assert fault == "all at once" or list(logs.glob("*.gz")), "nothing was compressed"
     assert lost == set()
     assert doubled == []
     assert stored.keys() == numbers.keys()
     assert prepared.count("logs-trackline.deadletter-*") == refused
+    # And as an operator asks.
+    audit = [sys.executable, "-m", "trackline", "audit", "--strict", logs, "--elasticsearch", prepared.url, "--index", index]
+    done = subprocess.run(audit, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """
 Processes that log, as ``python -m stack.writing FOLDER SERVICE LINES SECONDS``, and what they have left in their files.
 
-Each writes so many lines, evenly over so many seconds, begins a file every few, and compresses those that are closed for a while.
+Each writes so many lines, evenly over so many seconds, begins a file every few, and compresses those that are closed for a while. Then
+it says so, and ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import logging
+import select
 import subprocess
 import sys
 import time
@@ -43,7 +45,10 @@ def write(folder: str, service: str, lines: int, seconds: float, compress_after:
         # In step with the clock, ten lines at a time.
         if number % 10 == 9:
             time.sleep(max(begin + number * seconds / lines - time.monotonic(), 0))
-    assert handle.close(30) == 0, "not all lines were written"
+    assert handle.flush(60), "not all lines were written"
+    print("written", flush=True)
+    sys.stdin.read()
+    assert handle.close(60) == 0, "not all lines were written"
 
 
 @contextmanager
@@ -51,7 +56,8 @@ def writers(folder: Path, service: str, lines: int, seconds: float, compress_aft
     """Start processes which write ``lines`` all together; end them, if they have not ended."""
     share = [str(part) for part in (folder, service, lines // processes, seconds, compress_after)]
     command = [sys.executable, "-m", "stack.writing", *share]
-    running = [subprocess.Popen(command, cwd=TESTS, stderr=subprocess.PIPE) for _ in range(processes)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    running = [subprocess.Popen(command, cwd=TESTS, **pipes) for _ in range(processes)]
     try:
         yield Writers(folder, service, running)
     finally:
@@ -66,14 +72,21 @@ class Writers:
     def __init__(self, folder: Path, service: str, running: list[subprocess.Popen[bytes]]) -> None:
         self.folder, self._service, self._running = folder, service, running
 
-    def wait(self, seconds: float) -> None:
-        """Wait until all have ended; fail where one has failed."""
+    def wait(self) -> None:
+        """Wait until all lines are written."""
         for process in self._running:
-            _, complaint = process.communicate(timeout=seconds)
-            assert process.returncode == 0, complaint.decode()
+            assert process.stdout is not None
+            process.stdout.read(1)  # also at its end
 
-    def are_running(self) -> bool:
-        return any(process.poll() is None for process in self._running)
+    def are_writing(self) -> bool:
+        outputs = [process.stdout for process in self._running if process.stdout is not None]
+        return len(select.select(outputs, [], [], 0)[0]) < len(outputs)
+
+    def end(self) -> None:
+        """Have all end, and wait for it; fail where one has failed."""
+        for process in self._running:
+            _, complaint = process.communicate(timeout=90)
+            assert process.returncode == 0, complaint.decode()
 
     def rotations(self) -> int:
         """Give how often the process with the fewest rotations has begun a new file."""
