@@ -335,7 +335,15 @@ def test_a_wrong_option_is_said_before_anything_is_asked(server, capsys, argumen
 @pytest.mark.parametrize("url", ["localhost:9200", "ftp://localhost", "http://", "http://localhost:x"])
 def test_an_address_that_is_none_is_said_to_be_none(capsys, url):
     assert main(["elastic", "apply", "--url", url]) == 2
-    assert f"url='{url}': expected one such as http://127.0.0.1:9200" in capsys.readouterr().err
+    assert f"--url='{url}': expected one such as http://127.0.0.1:9200" in capsys.readouterr().err
+
+
+def test_a_ca_in_the_environment_is_of_no_matter_to_http(server, monkeypatch, capsys):
+    monkeypatch.setenv("ELASTICSEARCH_CA", "/nowhere/ca.crt")
+
+    assert main(["elastic", "apply", "--dry-run", "--url", server.url]) == 1
+    assert main(["elastic", "apply", "--dry-run", "--url", server.url, "--ca", "/nowhere/ca.crt"]) == 2
+    assert "with a CA an address of https:// is expected" in capsys.readouterr().err
 
 
 def test_a_password_in_the_address_is_refused_and_not_shown(capsys):

@@ -209,9 +209,11 @@ def test_a_certificate_that_nobody_trusts_names_the_option(command, operators, t
 
 def test_a_ca_that_is_not_there_is_named(command, operators):
     refused = command("apply", "--ca", "/nowhere/ca.crt", **operators)
+    from_environment = command("apply", **operators | {"ELASTICSEARCH_CA": __file__})
 
-    assert refused.returncode == 2
-    assert "ca='/nowhere/ca.crt': expected the path of a file of certificates (PEM)" in refused.stderr
+    assert (refused.returncode, from_environment.returncode) == (2, 2)
+    assert "--ca='/nowhere/ca.crt': expected the path of a file of certificates (PEM)" in refused.stderr
+    assert f"ELASTICSEARCH_CA='{__file__}': expected the path of a file of certificates (PEM)" in from_environment.stderr
 
 
 def test_http_where_https_is_spoken_is_said(command, secured_elasticsearch):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
+import ssl
 import time
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -60,8 +60,8 @@ class Connection:
         elif username:
             options["basic_auth"] = (username, password or "")
         if self.url.startswith("https:"):
-            if ca is not None and not Path(ca).is_file():
-                raise ElasticError(f"ca={ca!r}: expected the path of a file of certificates (PEM)")
+            if ca is not None:
+                _check_certificates(ca)
             options["ca_certs"] = ca
         elif ca is not None:
             raise ElasticError(f"url={url!r}: with a CA an address of https:// is expected")
@@ -167,6 +167,13 @@ def _checked(url: str) -> str:
     # elasticsearch-py wants a port to be named.
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port or (443 if parts.scheme == 'https' else 80)}{parts.path.rstrip('/')}"
+
+
+def _check_certificates(path: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:  # as ssl.SSLError is
+        raise ElasticError(f"ca={path!r}: expected the path of a file of certificates (PEM)") from None
 
 
 def _reason(body: Any) -> str:
