@@ -13,7 +13,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 PIECES = (
     *("4", "11", "1111", "4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005", "0.", " ", "-", "\n", "\\", '"', "'", "é"),
     *("Bearer ", "Basic ", "dXNlcjpwYXNz", "eyJ", ".", "a", "token", "password", "=", ":", "://", "u:", "@", "&", "%3D", "[", "]", ","),
-    *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", JWT, MASK),
+    *("Cookie: ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", JWT, MASK),
 )
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map("".join)
 
@@ -27,6 +27,9 @@ texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=12).map
         ("3782 822463 10005", "[redacted]"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer [redacted]"),
         ("Basic dXNlcjpwYXNz", "Basic [redacted]"),
+        ("GET / HTTP/1.1\r\nCookie: sid=abc; lang=de\r\nHost: shop", "GET / HTTP/1.1\r\nCookie: [redacted]\r\nHost: shop"),
+        ("< set-cookie:sid=abc; HttpOnly\n<", "< set-cookie:[redacted]\n<"),
+        ('curl -H "Cookie: sid=abc" https://shop', 'curl -H "Cookie: [redacted]" https://shop'),
         (f"got {JWT}!", "got [redacted]!"),
         ("postgres://user:p@ss:word@db:5432/orders", "postgres://user:[redacted]@db:5432/orders"),
         ("redis://:word@cache", "redis://:[redacted]@cache"),

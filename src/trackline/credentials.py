@@ -1,4 +1,4 @@
-"""Credentials in texts: cards' numbers, Bearer and Basic, JSON Web Tokens, private keys, ``://user:password@``, ``password=…``."""
+"""Credentials in texts: cards' numbers, Bearer and Basic, JSON Web Tokens, private keys, cookies, ``://user:pass@``, ``password=…``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY-----(?:.*?----
 _USERINFO = re.compile(r"(://[^\s/?#:@\"']*+:)[^\s/?#\"']+@")  # RFC 3986, section 3.2.1; to the last @: passwords have it too
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]++\.[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]*+)*+")  # RFC 7515, 7516: compact
 _SCHEME = re.compile(r"\b(Bearer|BEARER|Basic|BASIC)([ \t]++)([A-Za-z0-9\-._~+/]++=*+)")  # RFC 6750, 7617
+_COOKIE = re.compile(r"(\bcookie: ?)[^\s=;,:\"']++=[^\r\n\"]++", re.IGNORECASE)  # and Set-Cookie: RFC 6265; of a header as HTTP has it
 _NAME = re.compile(r"(?<![A-Za-z0-9_.%\[\]-])([A-Za-z0-9_.%\[\]-]++)(?: = ?|=|\\?[\"'] ?[:=] ?)")
 _VALUE = re.compile(
     r"\\\"[^\"\\]*+\\?\"?|\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|(?:(?:Bearer|Basic|Digest) )?+[^\s&;,]++", re.DOTALL
@@ -66,6 +67,7 @@ def without_credentials(text: str, is_secret: Callable[[str], bool]) -> str:
         return text
     if "-----BEGIN" in text:
         text = _PRIVATE_KEY.sub(MASK, text)
+    text = _COOKIE.sub(rf"\1{MASK}", text)
     text = _USERINFO.sub(rf"\1{MASK}@", text)
     text = _JWT.sub(MASK, text)
     text = _SCHEME.sub(_without_token, _without_values(text, is_secret))
