@@ -108,6 +108,14 @@ def test_the_same_line_in_two_files_is_two_documents(ship, tmp_path, namespace):
     assert len(ship(f"logs-trackline-{namespace}", 5)) == 5
 
 
+def test_strangers_lines_of_one_event_are_two_documents(ship, tmp_path, namespace):
+    (tmp_path / "logs").mkdir()
+    lines = [{"@timestamp": "2026-11-22T14:40:01Z", "message": text, "event.id": "order-7"} for text in ("begins", "ends")]
+    (tmp_path / "logs" / "strange.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert sorted(hit["_source"]["message"] for hit in ship(f"logs-trackline-{namespace}", 2)) == ["begins", "ends"]
+
+
 def test_a_rotated_line_keeps_its_name(otelcol, tmp_path, prepared, namespace):
     stream = f"logs-trackline-{namespace}"
     logs = tmp_path / "logs"
@@ -301,7 +309,9 @@ def test_a_record_of_the_sdk_arrives_as_a_line_would(otelcol, tmp_path, prepared
     assert not [name for name in document if name.startswith(("code.", "exception.", "telemetry."))]
 
 
-def test_the_fleet_of_the_demo_is_told_by_elasticsearch_as_by_its_files(otelcol, tmp_path, prepared, namespace):
+def test_the_fleet_of_the_demo_is_told_by_elasticsearch_as_by_its_files(otelcol, tmp_path, prepared, namespace, monkeypatch):
+    for limit in ("_UP_SECONDS", "_LINES_SECONDS"):
+        monkeypatch.setattr(f"trackline.demo.files.{limit}", 120.0)  # it shares the machine with a node here
     environment = {"TRACKLINE_NAMESPACE": namespace}
     streams = ",".join(f"logs-{service}-{namespace}" for service in ("gateway", "orders", "payments"))
     with Otelcol(otelcol, tmp_path / "logs", prepared.url, tmp_path / "otelcol", environment=environment):

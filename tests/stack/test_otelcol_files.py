@@ -160,7 +160,7 @@ def test_standard_output_of_a_container_arrives_as_a_file_would(path, envelope, 
     more = ["--config", str(FOLDER / "stdout.yaml")]
     with Otelcol(otelcol, tmp_path / "nowhere", prepared.url, tmp_path / "otelcol", environment=environment, more=more) as shipper:
         wait_for(lambda: prepared.count(stream) >= len(lines) and prepared.count(deadletter), 60, shipper.log, 0.2)
-    documents = {hit["_id"]: hit["_source"] for hit in prepared.search(stream, {"match_all": {}})}
+    documents = {hit["_source"]["event.id"]: hit["_source"] for hit in prepared.search(stream, {"match_all": {}})}
     pod = {
         "kubernetes.namespace": "shop",
         "kubernetes.pod.name": "orders-1",

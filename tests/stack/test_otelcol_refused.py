@@ -102,11 +102,11 @@ def test_the_failure_store_has_whole_what_was_refused(with_failure_store, shippe
 
     with shipper(node) as running:
         wait_for(lambda: len(failures()) >= len(REFUSED), 60, running.log, 0.2)
-    kept = {failure["document"]["id"]: failure["document"]["source"] for failure in failures()}
+    kept = {failure["document"]["source"]["event.id"]: failure["document"]["source"] for failure in failures()}
 
     assert node.count(stream) == 1
     assert kept == {line["event.id"]: line for line in REFUSED.values()}
-    assert all(failure["error"]["type"] and failure["error"]["message"] for failure in failures())
+    assert all(failure["document"]["id"] and failure["error"]["type"] and failure["error"]["message"] for failure in failures())
 
 
 def test_without_one_the_log_says_what_was_refused_and_nothing_else_is(prepared, shipper, namespace):
