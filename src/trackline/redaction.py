@@ -40,8 +40,8 @@ class Redaction:
     ``keys`` are names whose values are secrets, more than those that are known (passwords, secrets, tokens, API keys, Authorization,
     cookies, session IDs, private keys): case and separators do not count, and a name with words before or after it is meant too.
     ``keep`` are keys that are no secrets, in full. ``patterns`` are regular expressions of secrets in texts, more than those that are
-    known (card numbers, Bearer and Basic, JSON Web Tokens, private keys, ``://user:password@``, ``password=…``); they see a text that
-    is longer than 2,048 characters in parts of that length, each with the last 256 of the one before it. ``messages`` is whether
+    known (card numbers, Bearer and Basic, JSON Web Tokens, private keys, cookies, ``://user:password@``, ``password=…``); they see one
+    that is longer than 2,048 characters in parts of that length, each with the last 256 of the one before it. ``messages`` is whether
     texts are looked through in messages, tracebacks and stacks as well. Raises ValueError where one of these is wrong.
     """
 
