@@ -302,6 +302,8 @@ def test_what_shippers_add_is_no_extra(tmp_path):
     added = {"input": {"type": "filestream"}, "agent": {"id": "1"}, "host": {"name": "a"}, "log": {"offset": 1, "file": {"path": "x"}}}
     added |= {"kubernetes": {"pod": {"name": "p"}}, "container.id": "c", "stream": "stdout", "data_stream": {"type": "logs"}}
 
-    line = read_line(b"", tmp_path, 1, {**added, "labels": {"stream": "audio", "amount": 5}, "dropped_attributes_count": 0})
+    line = read_line(b"", tmp_path, 1, {**added, "labels": {"amount": 5}, "dropped_attributes_count": 0})
+    own = read_line(b"", tmp_path, 1, {"labels": {"stream": "audio", "container.id": 7}})
 
-    assert line.extra == {"stream": "audio", "amount": 5}
+    assert line.extra == {"amount": 5}
+    assert own.extra == {"stream": "audio", "container.id": 7}
