@@ -147,6 +147,17 @@ def test_extras_that_are_called_like_objects_of_ecs_are_stored(ship, tmp_path, n
     }
 
 
+def test_lines_that_disagree_about_a_type_are_all_stored(ship, tmp_path, namespace):
+    (tmp_path / "logs").mkdir()
+    values = [1, "text", {"a": 1}, [2], True, None, "2026-11-22", {"a": {"b": "c"}}, 1.5]
+    more = [{field: value} for field in ("odd", "process.pid", "http.response.status_code", "client.ip") for value in values]
+    lines = [{"@timestamp": "2026-11-22T14:40:01Z", "message": str(number), **one} for number, one in enumerate(more)]
+    (tmp_path / "logs" / "odd.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    hits = ship(f"logs-trackline-{namespace}", len(lines))
+
+    assert sorted(exact(hit["_source"]) for hit in hits) == sorted(map(exact, lines))
+
+
 def test_a_long_message_is_stored_whole(ship, tmp_path, namespace):
     lines = hostile(tmp_path, "log.info('ü' * 100_000)")
     hits = ship(f"logs-hostile-{namespace}", len(lines))
