@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 
 class FullServer:
-    """``objects`` is what is there by its path, as it was put; ``requests`` what was asked. ``answers`` are for single paths."""
+    """``objects`` is what was put, by its path, ``requests`` what was asked; ``answers`` and ``warnings`` are for single paths."""
 
     def __init__(self, version="9.2.1"):
         self.objects = {}
         self.requests = []
+        self.warnings = {}
         self.answers = {
             "/": {"version": {"number": version, "build_flavor": "default"}, "tagline": "You Know, for Search"},
             "/_ilm/status": {"operation_mode": "RUNNING"},
@@ -128,6 +129,8 @@ def running(server):
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("x-elastic-product", "Elasticsearch")
+            if path in server.warnings:
+                self.send_header("warning", f'299 Elasticsearch-9.2.1-abc "{server.warnings[path]}"')
             self.send_header("content-length", str(len(said)))
             self.end_headers()
             self.wfile.write(said)

@@ -307,6 +307,19 @@ def test_a_dry_run_puts_nothing_and_its_status_is_the_difference(server, capsys,
     assert said.endswith("nothing to change\n")
 
 
+def test_what_elasticsearch_warns_of_is_passed_on_once(server, capsys):
+    server.warnings = {
+        "/_ilm/status": "is deprecated",
+        "/_index_template/trackline-logs": "has patterns of others",
+    }
+
+    assert main(["elastic", "apply", "--yes", "--url", server.url]) == 0
+
+    said = capsys.readouterr().out
+    assert said.count("Elasticsearch: is deprecated\n") == 1
+    assert said.count("Elasticsearch: has patterns of others\n") == 1
+
+
 def test_the_namespace_of_the_environment_counts(server, monkeypatch):
     monkeypatch.setenv("TRACKLINE_NAMESPACE", "shop")
 
@@ -348,7 +361,9 @@ def test_a_ca_in_the_environment_is_of_no_matter_to_http(server, monkeypatch, ca
 
 def test_a_password_in_the_address_is_refused_and_not_shown(capsys):
     assert main(["elastic", "apply", "--url", "https://elastic:opensesame@localhost"]) == 2
-    assert "opensesame" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--url: expected one without a user and a password in it" in said
+    assert "opensesame" not in said
 
 
 def test_nobody_at_the_address_is_said(capsys):

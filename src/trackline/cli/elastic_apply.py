@@ -88,8 +88,7 @@ def apply(arguments: argparse.Namespace) -> int:
 
         planned = plan(connection, options)
         _show(planned, connection.url, full=arguments.full)
-        for said in connection.warnings:
-            print(f"Elasticsearch: {said}")
+        _tell_warnings(connection)
         if planned.changes:
             if arguments.dry_run:
                 return 1
@@ -99,6 +98,7 @@ def apply(arguments: argparse.Namespace) -> int:
             if not arguments.yes and not _agreed(f"make {_counted(len(planned.changes), 'this change', 'these {} changes')}?"):
                 return 1
             carry_out(connection, planned)
+            _tell_warnings(connection)
             print(f"done, and read back: {_counted(len(planned.changes), 'one object', '{} objects')}")
             if planned.lifecycle == "data-stream" and any(
                 change.part.name.endswith("-lifecycle") and change.before is not None for change in planned.changes
@@ -133,6 +133,12 @@ def _show(planned: Plan, url: str, *, full: bool) -> None:
         print("data streams that would come under these templates with their next index:")
         for stream, template in planned.taken_over:
             print(f"  {stream} (now: {template})")
+
+
+def _tell_warnings(connection: Connection) -> None:
+    for said in dict.fromkeys(connection.warnings):
+        print(f"Elasticsearch: {said}")
+    connection.warnings.clear()
 
 
 def _not_ours(planned: Plan, options: Options) -> str | None:
