@@ -128,7 +128,7 @@ def _tell_audit(report: AuditReport, arguments: argparse.Namespace) -> None:
     from trackline.search.verdict import render_audit
 
     _tell(report, arguments)
-    if report.files and not arguments.json:
+    if not arguments.json and (report.files or report.kept_in == "index"):  # of files it was said already that there are none
         tell(lambda width, color: render_audit(report, width=width, color=color))
 
 
