@@ -48,7 +48,7 @@ def stream(abilities):
 
 def create(node, stream, document, of=None, *, status=201):
     """Write a document as shippers do: it is made, or it is there."""
-    document = {"@timestamp": TIME, **document}
+    document = {"@timestamp": TIME} | document
     response = node.http.put(f"/{stream}/_create/{of or secrets.token_hex(8)}", content=json.dumps(document), headers=JSON)
     assert response.status_code == status, response.text
     return response.json()
@@ -236,6 +236,36 @@ def test_what_does_not_fit_is_stored_all_the_same(elasticsearch, stream, abiliti
     }
     for number in range(len(documents)):
         assert found(elasticsearch, stream, f"service.name:s{number}") == 1
+
+
+def variant(node, **template):
+    """Install a template which is ours and more; give the name of a data stream that it covers."""
+    name = f"variant{secrets.token_hex(4)}"
+    ours = node.request("GET", "/_index_template/trackline-logs")["index_templates"][0]["index_template"]
+    body = ours | {"index_patterns": [f"logs-{name}-*"], "priority": 160, "template": template, "_meta": {"of": "tests"}}
+    node.request("PUT", f"/_index_template/{name}", body)
+    return f"logs-{name}-default"
+
+
+def test_in_the_index_mode_for_logs_everything_is_stored_too(elasticsearch, abilities):
+    """Elasticsearch 9 takes it for `logs-*-*` of itself."""
+    stream = variant(elasticsearch, settings={"index.mode": "logsdb"})
+    documents = [document for documents in HOSTILE.values() for document in documents]
+    for number, document in enumerate(documents):
+        create(elasticsearch, stream, {"service.name": f"s{number}", **document})
+
+    settings = next(iter(elasticsearch.request("GET", f"/{stream}/_settings").values()))
+    assert settings["settings"]["index"]["mode"] == "logsdb"
+    assert elasticsearch.count(stream) == len(documents)
+
+
+def test_lines_of_one_millisecond_are_in_order_with_nanoseconds(elasticsearch, abilities):
+    stream = variant(elasticsearch, mappings={"properties": {"@timestamp": {"type": "date_nanos", "ignore_malformed": False}}})
+    for micro in (7, 3, 9, 1):
+        create(elasticsearch, stream, {"@timestamp": f"2026-11-22T14:40:01.12345{micro}Z"})
+
+    hits = elasticsearch.search(stream, {"match_all": {}}, sort=["@timestamp"])
+    assert [hit["_source"]["@timestamp"][-2] for hit in hits] == ["1", "3", "7", "9"]
 
 
 def test_ten_thousand_labels_explode_nothing(elasticsearch, stream, abilities):
