@@ -60,6 +60,31 @@ def test_what_was_written_and_what_waits_is_observed(tmp_path):
     assert found["trackline.log.queue.size"] == [0, "By", False]
 
 
+def test_each_instrument_observes_its_own_figure(tmp_path):
+    script = """
+from trackline.logs.metrics import register_metrics
+from trackline.logs.writer import LogStats
+stats = LogStats(1, 2, 3, 4, 5, None, 6, {"newest": 7, "level": 8}, {}, written_bytes=9, rotations=10, rotation_errors=11)
+set_provider()
+register_metrics(lambda: stats)
+show()
+"""
+    [found] = shown(script, tmp_path)
+
+    assert {name.removeprefix("trackline.log."): point[0] for name, point in found.items()} == {
+        "lines": 1,
+        "queue.lines": 3,
+        "queue.size": 4,
+        "errors": 5,
+        "suppressed": 6,
+        "dropped/newest": 7,
+        "dropped/level": 8,
+        "size": 9,
+        "rotations": 10,
+        "rotation.errors": 11,
+    }
+
+
 def test_provider_that_is_set_afterwards_observes_too(tmp_path):
     [found] = shown(START + "log.info('one')\nhandle.flush()\nset_provider()\nshow()", tmp_path)
 
