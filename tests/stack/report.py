@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-REPORT: list[tuple[str, str, int, int, int, float, int]] = []
-"""Of each case of `test_loss`: shipper, fault, lines, lost, stored twice, seconds, stops that took SIGKILL."""
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """Of one shipper in one case of `test_loss`."""
+
+    shipper: str
+    case: str
+    lines: int
+    lost: int
+    doubled: int
+    seconds: float
+    """From the first line until the last one is stored."""
+    forced: int = 0
+    """Stops that took SIGKILL."""
+
+
+REPORT: list[Row] = []
 
 
 def table() -> list[str]:
@@ -12,6 +28,7 @@ def table() -> list[str]:
         return []
     head = ["| shipper | | lines | lost | stored twice | seconds | lines/s | stops by force |", "|---|---|--:|--:|--:|--:|--:|--:|"]
     return head + [
-        f"| {name} | {fault} | {lines:,} | {lost} | {doubled} | {took:.0f} | {lines / took:,.0f} | {forced} |"
-        for name, fault, lines, lost, doubled, took, forced in REPORT
+        f"| {row.shipper} | {row.case} | {row.lines:,} | {row.lost} | {row.doubled} | {row.seconds:.0f} "
+        f"| {row.lines / max(row.seconds, 0.001):,.0f} | {row.forced} |"
+        for row in sorted(REPORT, key=lambda row: row.shipper)
     ]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -66,7 +67,9 @@ def stored(filebeat, prepared, tmp_path_factory):
     with Filebeat(
         filebeat, folder / "logs", prepared.url, folder / "filebeat", environment={"TRACKLINE_NAMESPACE": "hostile"}
     ) as shipper:
-        return wait_until_stored(prepared, "logs-*-hostile", len(lines) + 1, shipper)
+        with suppress(AssertionError):  # the tests say which is missing
+            wait_for(lambda: prepared.count("logs-*-hostile") > len(lines), 30)
+        return wait_until_stored(prepared, "logs-*-hostile", 1, shipper)
 
 
 @pytest.mark.parametrize("name", LINES)

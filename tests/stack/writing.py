@@ -1,8 +1,8 @@
 """
 Processes that log, as ``python -m stack.writing FOLDER SERVICE LINES SECONDS``, and what they have left in their files.
 
-Each writes so many lines, evenly over so many seconds, begins a file every few, and compresses those that are closed for a while. Then
-it says so, and ends when its standard input does.
+Each writes so many lines, evenly over so many seconds, and goes on like that until something comes on its standard input; it begins a
+file every few seconds, and compresses those that are closed for a while. When all is written it says so; it ends when its input does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterator
 
 TESTS = Path(__file__).parents[1]
@@ -39,7 +38,9 @@ def write(folder: str, service: str, lines: int, seconds: float, compress_after:
     )
     log = logging.getLogger("app")
     begin = time.monotonic()
-    for number in range(lines):
+    for number in itertools.count():
+        if number >= lines and select.select([sys.stdin], [], [], 0)[0]:
+            break
         with trackline.use_tracking_id(f"{service}-{number // 5}"):
             log.info("order %d of a customer has been paid", number, extra={"amount": number / 4, "note": "x" * 200})
         # In step with the clock, ten lines at a time.
@@ -47,7 +48,7 @@ def write(folder: str, service: str, lines: int, seconds: float, compress_after:
             time.sleep(max(begin + number * seconds / lines - time.monotonic(), 0))
     assert handle.flush(60), "not all lines were written"
     print("written", flush=True)
-    sys.stdin.read()
+    sys.stdin.buffer.read()
     assert handle.close(60) == 0, "not all lines were written"
 
 
@@ -59,7 +60,7 @@ def writers(folder: Path, service: str, lines: int, seconds: float, compress_aft
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     running = [subprocess.Popen(command, cwd=TESTS, **pipes) for _ in range(processes)]
     try:
-        yield Writers(folder, service, running)
+        yield Writers(folder, service, lines, running)
     finally:
         for process in running:
             process.kill()
@@ -69,18 +70,19 @@ def writers(folder: Path, service: str, lines: int, seconds: float, compress_aft
 class Writers:
     """The processes that write now."""
 
-    def __init__(self, folder: Path, service: str, running: list[subprocess.Popen[bytes]]) -> None:
-        self.folder, self._service, self._running = folder, service, running
+    def __init__(self, folder: Path, service: str, lines: int, running: list[subprocess.Popen[bytes]]) -> None:
+        self.folder, self.lines, self._service, self._running, self._enough = folder, lines, service, running, False
 
     def wait(self) -> None:
-        """Wait until all lines are written."""
+        """Say that it is enough, and wait until all lines are written."""
+        for process in self._running if not self._enough else ():
+            assert process.stdin is not None
+            process.stdin.write(b".")
+            process.stdin.flush()
+        self._enough = True
         for process in self._running:
             assert process.stdout is not None
             process.stdout.read(1)  # also at its end
-
-    def are_writing(self) -> bool:
-        outputs = [process.stdout for process in self._running if process.stdout is not None]
-        return len(select.select(outputs, [], [], 0)[0]) < len(outputs)
 
     def end(self) -> None:
         """Have all end, and wait for it; fail where one has failed."""
@@ -97,17 +99,20 @@ class Writers:
         return min(counts.values()) if len(counts) >= len(self._running) else 0
 
 
-def written(folder: Path) -> Counter[str]:
-    """Count each event.id of all lines in the files of a folder, compressed or not."""
-    from collections import Counter
+def written(folder: Path) -> set[str]:
+    """Give the event.id of each line in the files of a folder, compressed or not."""
 
-    def lines_of(path: Path) -> Iterator[bytes]:
+    def lines_of(path: Path) -> list[bytes]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
+            return file.readlines()
 
-    files = [path for path in folder.glob("*.log*") if not path.name.startswith(".")]
-    # While a file is being compressed it is there twice; by then nobody writes.
-    return Counter(orjson.loads(line)["event.id"] for line in itertools.chain.from_iterable(map(lines_of, files)))
+    for _ in range(20):
+        try:
+            files = [path for path in folder.glob("*.log*") if not path.name.startswith(".")]
+            return {orjson.loads(line)["event.id"] for path in files for line in lines_of(path)}
+        except FileNotFoundError:  # it has been compressed, or renamed, since it was listed
+            continue
+    raise AssertionError(f"{folder} does not come to rest")
 
 
 if __name__ == "__main__":
