@@ -344,6 +344,24 @@ async def test_second_call_changes_nothing(client_of):
     assert app.build_middleware_stack is build
 
 
+async def test_what_a_call_does_not_say_is_taken_from_the_environment(client_of, monkeypatch):
+    monkeypatch.setenv("TRACKLINE_TRUST", "none")
+    monkeypatch.setenv("TRACKLINE_RESPONSE_HEADERS", "X-Reference")
+    app = make_app()
+    trackline.install(app, trust="all")
+    async with client_of(app) as client:
+        response = await client.get("/ok", headers={"X-Request-ID": "abc"})
+
+    assert response.json() == {"tracking_id": "abc"}
+    assert response.headers["X-Reference"] == "abc"
+    assert "X-Tracking-ID" not in response.headers
+
+    app = make_app()
+    trackline.install(app)
+    async with client_of(app) as client:
+        assert (await client.get("/ok", headers={"X-Request-ID": "abc"})).json() != {"tracking_id": "abc"}
+
+
 @pytest.mark.parametrize("first", [True, False])
 async def test_before_or_after_other_middleware(first, client_of):
     app = make_app()

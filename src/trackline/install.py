@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackline.config import DEFAULT_ID_HEADERS, DEFAULT_RESPONSE_HEADERS, TrackingSettings
+from trackline.environment import INSTALL, else_from_env
 from trackline.request import RequestReader, holds
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _INSTALLED = "_trackline"
 _GUARDED = "_trackline_guarded"
 
 
+@else_from_env(INSTALL)
 def install(
     app: Starlette,
     *,
@@ -33,7 +35,9 @@ def install(
     Track every request of a FastAPI or Starlette application.
 
     May be called before or after other middleware and instrumentation, at any time before the first request; a second call changes
-    nothing. The middleware is outside of everything of the application's, and just inside of whatever makes the server span.
+    nothing. The middleware is outside of everything of the application's, and just inside of whatever makes the server span. An option
+    that is not given is that of the environment, where it is set there: ``trust`` is TRACKLINE_TRUST
+    (`trackline.environment.VARIABLES`).
 
     - ``id_headers``: which request headers carry a tracking ID, in order; the first usable value counts.
     - ``response_headers``: which response headers carry it.

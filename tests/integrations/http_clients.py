@@ -185,6 +185,15 @@ class ClientContract:
             self.integration.instrument(targets="all")
             assert sent_ids(self.get(client, f"http://{third_party}/")) == CAME
 
+    def test_the_environment_says_which_targets_where_the_call_does_not(self, here, third_party, monkeypatch):
+        monkeypatch.setenv("TRACKLINE_TARGETS", "all")
+        self.integration.instrument()
+        client = self.make()
+        with extract(CAME):
+            assert sent_ids(self.get(client, f"http://{third_party}/")) == CAME
+            self.integration.instrument(targets=[here])
+            assert sent_ids(self.get(client, f"http://{third_party}/")) == {}
+
     def test_a_redirect_to_a_third_party_loses_the_headers_again(self, here, third_party):
         self.integration.instrument(targets=[here])
         client = self.make()

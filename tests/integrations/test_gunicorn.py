@@ -69,7 +69,7 @@ def said(directory, message):
 
 def test_master_and_workers_write_all_of_their_lines_to_a_file_each(tmp_path):
     with gunicorn(tmp_path, "--name", "orders", "--access-logfile", "-") as (process, url):
-        assert httpx.get(f"{url}/pay?a=1", headers={"User-Agent": "till/1"}).text == "paid"
+        assert httpx.get(f"{url}/pay?a=1", headers={"User-Agent": "till/1"}, timeout=30).text == "paid"
 
     assert {path.name.partition("-")[0].partition(".")[0] for path in tmp_path.glob("logs/*.log")} == {"orders"}
     assert [line["process.pid"] for line in said(tmp_path, "Listening at")] == [process.pid]
@@ -85,7 +85,7 @@ def test_master_and_workers_write_all_of_their_lines_to_a_file_each(tmp_path):
 
 def test_files_that_were_moved_are_opened_anew_by_usr1(tmp_path):
     with gunicorn(tmp_path, "--name", "orders", "--log-file", "own.txt") as (process, url):
-        httpx.get(f"{url}/one")
+        httpx.get(f"{url}/one", timeout=30)
         before = sorted(tmp_path.glob("logs/*.log"))
         for path in before:
             path.rename(path.with_name(path.name + ".1"))
@@ -94,7 +94,7 @@ def test_files_that_were_moved_are_opened_anew_by_usr1(tmp_path):
         wait_for((tmp_path / "own.txt").exists)
         wait_for(lambda: all(path.exists() for path in before[:1]))
         for number in range(4):
-            httpx.get(f"{url}/two{number}")
+            httpx.get(f"{url}/two{number}", timeout=30)
 
     assert "Shutting down: Master" in (tmp_path / "own.txt").read_text()
     assert len(said(tmp_path, "paid /")) == 5

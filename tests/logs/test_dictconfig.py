@@ -184,7 +184,7 @@ def test_uvicorn_logs_by_the_configuration_in_the_documentation(kind, tmp_path):
     try:
         first = iter(process.stdout.readline, "")
         url = next(found[0] for line in first if (found := re.findall(r"http://127\.0\.0\.1:\d+", line)))
-        assert httpx.get(url, headers={"X-Request-ID": "order-1"}).text == "paid"
+        assert httpx.get(url, headers={"X-Request-ID": "order-1"}, timeout=30).text == "paid"
     finally:
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=30)

@@ -91,8 +91,8 @@ def serve(tmp_path):
 )
 def test_no_line_is_changed_and_all_is_there(serve, server, tmp_path):
     process, url = serve("opentelemetry-instrument", *server, TRACKLINE_LOGS="true", OTEL_SERVICE_NAME="orders")
-    answers = [httpx.get(f"{url}/ok", headers={"X-Request-ID": f"id-{number}"}) for number in range(10)]
-    answers.append(httpx.get(f"{url}/ok"))
+    answers = [httpx.get(f"{url}/ok", headers={"X-Request-ID": f"id-{number}"}, timeout=30) for number in range(10)]
+    answers.append(httpx.get(f"{url}/ok", timeout=30))
     process.send_signal(signal.SIGTERM)
     process.wait(20)
 
@@ -109,7 +109,7 @@ def test_propagator_and_generator_are_found_by_name(serve, tmp_path):
     names = {"OTEL_PROPAGATORS": "trackline,baggage", "OTEL_PYTHON_ID_GENERATOR": "trackline"}
     command = ("opentelemetry-instrument", "uvicorn", "main:app", "--port", "PORT")
     process, url = serve(*command, TRACKLINE_LOGS="true", **names)
-    httpx.get(f"{url}/ok", headers={"X-Request-ID": "order-1742"})
+    httpx.get(f"{url}/ok", headers={"X-Request-ID": "order-1742"}, timeout=30)
     process.send_signal(signal.SIGTERM)
     process.wait(20)
 
@@ -121,7 +121,7 @@ def test_propagator_and_generator_are_found_by_name(serve, tmp_path):
 def test_a_wrong_setting_is_said_and_does_not_end_opentelemetry(serve, tmp_path):
     _, url = serve("opentelemetry-instrument", "uvicorn", "main:app", "--port", "PORT", TRACKLINE_TRUST="10.0.0.0/99")
 
-    assert httpx.get(f"{url}/ok").status_code == 200
+    assert httpx.get(f"{url}/ok", timeout=30).status_code == 200
     assert "10.0.0.0/99" in (tmp_path / "output").read_text("utf-8")
 
 
@@ -133,12 +133,12 @@ async def test_applications_made_afterwards_are_tracked(instrumented, kind, clie
         assert "X-Request-ID" in (await client.get("/")).headers
 
 
-async def test_what_the_application_installs_itself_wins(instrumented, client_of, monkeypatch):
+async def test_what_the_application_says_itself_wins(instrumented, client_of, monkeypatch):
     monkeypatch.setenv("TRACKLINE_RESPONSE_HEADERS", "X-From-Environment")
     monkeypatch.setenv("TRACKLINE_TRUST", "none")
     instrumented()
     app = FastAPI()
-    trackline.install(app, response_headers=["X-Mine"])
+    trackline.install(app, response_headers=["X-Mine"], trust="all")
 
     async with client_of(app) as client:
         answer = await client.get("/", headers={"X-Request-ID": "abc"})

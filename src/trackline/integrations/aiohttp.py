@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from trackline.carriers import inject
+from trackline.environment import CLIENTS, else_from_env
 from trackline.targets import parse_targets
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("trackline")
 
 
+@else_from_env(CLIENTS)
 def instrument(*, targets: Targets = "internal") -> None:
     """
     Have the tracking ID and the trace sent along with every request and WebSocket, of sessions that exist already too.

@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trackline.carriers import inject
+from trackline.environment import CLIENTS, else_from_env
 from trackline.patching import Patches
 from trackline.targets import parse_targets
 
@@ -21,6 +22,7 @@ _HEADERS = ("X-Request-ID", "traceparent", "tracestate", "baggage")
 _log = logging.getLogger("trackline")
 
 
+@else_from_env(CLIENTS)
 def instrument(client: Any = None, *, targets: Targets = "internal") -> None:
     """
     Have the tracking ID and the trace sent along with every request: of one client, or of all, also of those that exist already.

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trackline.carriers import inject
+from trackline.environment import CLIENTS, else_from_env
 from trackline.patching import Patches
 from trackline.targets import parse_targets
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("trackline")
 
 
+@else_from_env(CLIENTS)
 def instrument(*, targets: Targets = "internal") -> None:
     """
     Have the tracking ID and the trace sent along with every request, of pools that exist already too.

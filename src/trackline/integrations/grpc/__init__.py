@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from trackline.config import DEFAULT_ID_HEADERS
+from trackline.environment import CLIENTS, else_from_env
 from trackline.integrations.grpc import aio_client, aio_server, client, server
 from trackline.integrations.grpc.aio_client import aio_client_interceptors
 from trackline.integrations.grpc.aio_server import TrackingAioServerInterceptor
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 
+@else_from_env(CLIENTS)
 def instrument(
     *,
     targets: Targets = "internal",
