@@ -5,6 +5,11 @@ local function text(value)
     return type(value) == "string" and value ~= "" and value or nil
 end
 
+-- A number of ours: twelve hex digits and a count. Of other writers event.id may come again, and all but the first would be refused.
+local function number(value)
+    return type(value) == "string" and value:match("^%x%x%x%x%x%x%x%x%x%x%x%x%-%d+$") or nil
+end
+
 -- A data stream's dataset has no hyphen, and nothing that an index's name must not have.
 local function dataset(service)
     if not service then
@@ -38,7 +43,7 @@ function document(tag, timestamp, record)
     record["@timestamp"] = text(record["@timestamp"]) or text(record["timestamp"]) or now
 
     -- A line without a number of its own (schema="flat", other writers) has an _id of Elasticsearch's: sent again, it is there twice.
-    record["event.id"] = text(record["event.id"]) or text(attributes["log.record.uid"])
+    record["trackline_id"] = number(record["event.id"]) or number(attributes["log.record.uid"])
     local service = text(record["service.name"]) or text(resource["service.name"])
     record["trackline_stream"] = "logs-" .. dataset(service) .. "-" .. namespace
     return 2, timestamp, record

@@ -73,10 +73,17 @@ async def test_document_is_the_line_with_a_stream_and_an_id(schema, document, tm
     documents = [document({**line, "trackline_file": "orders.log", "trackline_offset": 7}) for line in lines]
 
     assert {one.pop("trackline_stream") for one in documents} == {f"logs-{'trackline' if schema == 'flat' else 'orders'}-default"}
+    ids = [line.get("event.id") or line.get("attributes", {}).get("log.record.uid") for line in lines]
+    assert [one.pop("trackline_id", None) for one in documents] == ids
     if schema == "otel":
         assert [one.pop("@timestamp") for one in documents] == [line["timestamp"] for line in lines]
-        assert [one.pop("event.id") for one in documents] == [line["attributes"]["log.record.uid"] for line in lines]
     assert documents == [{key: value for key, value in line.items() if value is not None} for line in lines]  # Lua has no null
+
+
+def test_another_writers_event_id_is_no_id_of_the_document(document):
+    made = document({"@timestamp": "2026-11-26T20:00:00Z", "event.id": "4624"})
+
+    assert (made["event.id"], made.get("trackline_id")) == ("4624", None)
 
 
 @pytest.mark.parametrize("key", ["trackline_line", "log"])

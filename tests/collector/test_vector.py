@@ -97,6 +97,12 @@ def test_id_without_a_number_is_the_same_after_a_rotation_and_another_for_anothe
     assert live["_trackline"]["id"] == renamed["_trackline"]["id"] != other["_trackline"]["id"]
 
 
+def test_another_writers_event_id_is_no_id_of_the_document(run):
+    one, another = run([event('{"event.id":"4624","message":"a"}'), event('{"event.id":"4624","message":"b"}')])
+
+    assert one["_trackline"]["id"] != another["_trackline"]["id"]
+
+
 @pytest.mark.parametrize("line", ["no JSON", '{"half', "[1]", '"text"', "17", ""])
 def test_what_is_no_object_goes_to_the_dead_letters(line, run):
     (document,) = run([event(line)])

@@ -27,7 +27,7 @@ def of_fluent_bit(lines, tmp_path):
     """Give the same by `target_index` and `id_key` of its output, which leave the document as it is."""
     document = lua_function()
     for made in (document({**line, "trackline_file": "orders.log", "trackline_offset": 7}) for line in lines):
-        yield made["trackline_stream"], made.get("event.id"), made
+        yield made["trackline_stream"], made.get("trackline_id"), made
 
 
 def create(node, actions, namespace):
