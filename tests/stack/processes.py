@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -36,15 +37,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _end_with_parent() -> None:
-    """Have the kernel end this process when the tests are killed: PR_SET_PDEATHSIG of prctl(2)."""
-    _LIBC.prctl(1, signal.SIGTERM)
+def _end_with_parent(number: int) -> None:
+    """Have the kernel send this process a signal when the tests are killed: PR_SET_PDEATHSIG of prctl(2)."""
+    _LIBC.prctl(1, number)
 
 
 class Program:
     """A program that is started and stopped, any number of times. A context manager which leaves no process behind."""
 
     grace = 10.0  # seconds from SIGTERM to SIGKILL, as a supervisor has it
+    orphaned = signal.SIGTERM  # what it gets when the tests are killed
 
     def __init__(
         self, command: Sequence[str | Path], directory: Path, environment: Mapping[str, str] | None = None, **options: Any
@@ -84,7 +86,7 @@ class Program:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that what it starts can be ended with it
-                preexec_fn=_end_with_parent,  # noqa: PLW1509  (one call of the C library, loaded before)
+                preexec_fn=partial(_end_with_parent, self.orphaned),  # noqa: PLW1509  (one call of the C library, loaded before)
                 **self._options,
             )
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Self
 
 from stack.binaries import COLLECTOR
@@ -23,6 +24,7 @@ class Shipper(Program):
     name: str
     ready: str  # what it says when it has started
     out_of_space: str  # and when it cannot write its state
+    orphaned = signal.SIGKILL  # at SIGTERM it may wait for an Elasticsearch that is gone too
 
     def __init__(
         self,
