@@ -91,7 +91,7 @@ def audit_index(
 
     Lines may be stored meanwhile: where one is missing, the audit looks again until none has come for ``patience`` seconds. What was
     refused is there, and counted. Raises ElasticError where Elasticsearch can't be read. Memory as for files; a million lines take
-    some ten seconds.
+    about twenty seconds.
     """
     problems: list[str] = []
     warn = _once(problems)
