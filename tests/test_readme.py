@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -37,12 +39,6 @@ def is_shown(expected, printed):
     expected, printed = [re.sub(" +", " ", line) for line in expected], re.sub(" +", " ", printed.replace("\r\n", "\n"))
     pattern = r"\n".join(".*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) for line in expected)
     return re.search(pattern, printed, re.DOTALL) is not None
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def until_it_listens(process, port):

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from examples.spans import announce
-from integrations.servers import BIN, TESTS, free_port
+from integrations.servers import BIN, TESTS
+from ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 
 import trackline
+from ports import free_port
 from trackline import RateLimit, Redaction, Sampling
 from trackline.environment import CLIENTS, INSTALL, LOGGING, VARIABLES, from_env
 from trackline.otel.instrumentor import TracklineInstrumentor
@@ -56,9 +57,7 @@ def serve(tmp_path):
 
     def start(*command, **environment):
         (tmp_path / "main.py").write_text(APPLICATION, "utf-8")
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
+        port = free_port()
         arguments = [part.replace("PORT", str(port)) for part in command]
         environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "OTEL_TRACES_EXPORTER": "none", **environment}
         environment |= {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}

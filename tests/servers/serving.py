@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+
+from ports import free_port
 
 TESTS = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -34,12 +35,6 @@ SERVERS = {
         "127.0.0.1:{port}",
     ],
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:

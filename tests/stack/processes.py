@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import subprocess
 import time
 from functools import partial
@@ -28,13 +27,6 @@ def wait_for(what: Callable[[], T | None], seconds: float, message: str | Callab
             raise AssertionError(f"after {seconds:g} s still not: {message() if callable(message) else message}")
         time.sleep(every)
     return answer
-
-
-def free_port() -> int:
-    """Give a port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _end_with_parent(number: int) -> None:

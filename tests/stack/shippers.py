@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Self
 
+from ports import free_port
 from stack.binaries import COLLECTOR
-from stack.processes import Program, free_port, wait_for
+from stack.processes import Program, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
