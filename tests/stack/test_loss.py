@@ -62,6 +62,17 @@ class Case:
         before = self.writers.rotations()
         wait_for(lambda: self.writers.rotations() >= before + more, 120, f"{more} rotations of each process")
 
+    def start(self, *shippers: Shipper) -> None:
+        """
+        Start shippers at a moment at which no file is renamed.
+
+        Filebeat opens by its name what it has known by its content: a file that is renamed in between, some milliseconds, gives its
+        place to another, which is read instead (collector/filebeat/README.md). With a rotation in each second that would be seen.
+        """
+        for shipper in shippers:
+            wait_for(self.writers.are_between_rotations, 60, "there is always one that rotates")
+            shipper.start()
+
     def settle(self, wanted: int, patience: float = 30.0) -> dict[str, float]:
         """
         Wait until each has stored so many; give when it had, in seconds.
@@ -95,8 +106,7 @@ def terminated(case: Case) -> None:
     for shipper in case.shippers:
         shipper.stop()
     case.wait_for_rotations(1)
-    for shipper in case.shippers:
-        shipper.start()
+    case.start(*case.shippers)
 
 
 def killed(case: Case) -> None:
@@ -104,7 +114,7 @@ def killed(case: Case) -> None:
         case.wait_for_more()
         for shipper in case.shippers:
             shipper.kill()
-            shipper.start()
+        case.start(*case.shippers)
 
 
 def down_over_rotations(case: Case) -> None:
@@ -112,8 +122,7 @@ def down_over_rotations(case: Case) -> None:
     for shipper in case.shippers:
         shipper.kill()
     case.wait_for_rotations(2)
-    for shipper in case.shippers:
-        shipper.start()
+    case.start(*case.shippers)
 
 
 def elasticsearch_down(case: Case) -> None:
@@ -139,7 +148,7 @@ def state_full(case: Case) -> None:
         shipper.wait_until_it_says(shipper.out_of_space)
         ballast.unlink()
         shipper.kill()
-        shipper.start()
+    case.start(*case.shippers)
 
 
 FAULTS = {

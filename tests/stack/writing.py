@@ -28,11 +28,16 @@ LINE = 750  # bytes of one, about
 PERIOD = 3.0  # seconds, about, from one rotation to the next
 
 
+def size_of(lines: int, seconds: float) -> int:
+    """Give the bytes at which a process that writes so many lines begins a new file."""
+    return max(int(lines / seconds * PERIOD * LINE), 16 * 1024)
+
+
 def write(folder: str, service: str, lines: int, seconds: float, compress_after: float) -> None:
     """Write the lines of one process."""
     import trackline
 
-    size = max(int(lines / seconds * PERIOD * LINE), 16 * 1024)
+    size = size_of(lines, seconds)
     handle = trackline.setup_logging(
         service, log_dir=folder, console=False, max_file_bytes=size, compress="gzip", compress_after=compress_after
     )
@@ -60,7 +65,7 @@ def writers(folder: Path, service: str, lines: int, seconds: float, compress_aft
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     running = [subprocess.Popen(command, cwd=TESTS, **pipes) for _ in range(processes)]
     try:
-        yield Writers(folder, service, lines, running)
+        yield Writers(folder, service, lines, running, size_of(lines // processes, seconds))
     finally:
         for process in running:
             process.kill()
@@ -70,8 +75,9 @@ def writers(folder: Path, service: str, lines: int, seconds: float, compress_aft
 class Writers:
     """The processes that write now."""
 
-    def __init__(self, folder: Path, service: str, lines: int, running: list[subprocess.Popen[bytes]]) -> None:
+    def __init__(self, folder: Path, service: str, lines: int, running: list[subprocess.Popen[bytes]], size: int) -> None:
         self.folder, self.lines, self._service, self._running, self._enough = folder, lines, service, running, False
+        self._size = size
 
     def wait(self) -> None:
         """Say that it is enough, and wait until all lines are written."""
@@ -89,6 +95,11 @@ class Writers:
         for process in self._running:
             _, complaint = process.communicate(timeout=90)
             assert process.returncode == 0, complaint.decode()
+
+    def are_between_rotations(self) -> bool:
+        """Whether no process has just begun a file, nor will soon."""
+        sizes = [path.stat().st_size / self._size for path in self.folder.glob(f"{self._service}*.log")]
+        return all(0.02 < size < 0.5 for size in sizes)
 
     def rotations(self) -> int:
         """Give how often the process with the fewest rotations has begun a new file."""
