@@ -66,9 +66,9 @@ function identify(event, line, file, offset) {
     event.Put("@metadata.offset", String(offset));
 }
 
-// Elasticsearch takes up to 512 bytes.
+// A number of ours: other programs may give an event.id to more than one line, of which all but the first would be refused.
 function usable(id) {
-    return typeof id === "string" && id.length > 0 && id.length <= 128;
+    return typeof id === "string" && /^[0-9a-f]{12}-[0-9]+$/.test(id);
 }
 
 // A data stream's dataset has no hyphen, and nothing that an index's name must not have.

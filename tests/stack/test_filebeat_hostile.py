@@ -38,6 +38,8 @@ LINES = {
     "a timestamp that is none": (b'{"@timestamp":"yesterday","message":"MARK"}', DOCUMENT),
     "a timestamp of an object": (b'{"@timestamp":{"a":1},"message":"MARK"}', DOCUMENT),
     "a number of the event that is none": (b'{"event.id":7,"message":"MARK"}', DOCUMENT),
+    "another program's number": (b'{"event.id":"4624","message":"MARK"}', DOCUMENT),
+    "the same number of another program's": (b'{"event.id":"4624","message":"MARK"}', DOCUMENT),
     "a number of the event that is too long": (b'{"event.id":"%b","message":"MARK"}' % (b"7" * 600), DOCUMENT),
     "where it is stored": (
         b'{"@metadata":{"_id":"a","raw_index":"evil","op_type":"delete","pipeline":"p"},"message":"MARK"}',
