@@ -109,15 +109,21 @@ class Connection:
             warnings.simplefilter("always")
             try:
                 answer = self._client.perform_request(method, path, headers=headers, body=body)
+            except elasticsearch.UnsupportedProductError:  # without the header by which Elasticsearch says what it is
+                raise ElasticError(f"{self.url} answers, but it is no Elasticsearch") from None
             except elasticsearch.ApiError as error:
                 raise ElasticError(self._refused(method, path, error.meta.status, error.body), error.meta.status) from None
-            except elasticsearch.UnsupportedProductError:
-                raise ElasticError(f"{self.url} answers, but it is no Elasticsearch") from None
+            except elastic_transport.SerializationError:
+                raise ElasticError(self.strange()) from None
             except elastic_transport.TransportError as error:
                 raise ElasticError(self._unreached(error)) from None
             finally:
                 self.warnings += _told(caught)
         return answer.body
+
+    def strange(self) -> str:
+        """Say that what answers does not answer as Elasticsearch does."""
+        return f"{self.url} answers, but not as Elasticsearch does: is that the page of a proxy before it?"
 
     def _refused(self, method: str, path: str, status: int, body: Any) -> str:
         reason = _reason(body) or f"status {status}"

@@ -99,10 +99,6 @@ class Index:
         try:
             answer = self.connection.request(method, f"{path}?{urlencode(parameters)}" if parameters else path, body)
         except ElasticError as error:
-            if error.status == 200:  # without the header by which Elasticsearch says what it is
-                raise ElasticError(f"{self.connection.url} answers, but it is no Elasticsearch") from None
-            if "Unknown mimetype" in str(error):
-                raise ElasticError(self._strange()) from None
             if error.status == 404 and "search context" in str(error):
                 text = f"the search was given up by Elasticsearch, because a page took longer than {_KEEP_ALIVE}: search again"
                 raise ElasticError(text, error.status) from None
@@ -113,7 +109,7 @@ class Index:
                 raise ElasticError(text, error.status) from None
             raise
         if not isinstance(answer, dict):
-            raise ElasticError(self._strange())
+            raise ElasticError(self.connection.strange())
         return answer
 
     def _path(self, action: str) -> str:
@@ -124,9 +120,6 @@ class Index:
 
     def _leniency(self) -> dict[str, str]:
         return {"ignore_unavailable": "true", "allow_no_indices": "true"} if self.may_be_missing else {}
-
-    def _strange(self) -> str:
-        return f"{self.connection.url} answers, but not as Elasticsearch does: is that the page of a proxy before it?"
 
     def _nothing(self) -> str:
         return f"index={self.pattern!r}: there is no such index or data stream, or none that may be read with these credentials"
