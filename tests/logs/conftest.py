@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from trackline import setup_logging
 from trackline.environment import VARIABLES
-from trackline.logs import process, setup
+from trackline.logs import files, process, setup
+from trackline.logs import writer as writer_module
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,19 @@ def in_zone(monkeypatch):
     yield set_zone
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def log_to(monkeypatch):
+    """Give a function that sets the process up to log into a directory; what was refused is soon tried again."""
+    monkeypatch.setattr(writer_module, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(files, "_AGAIN_SECONDS", 0.0)
+    handles = []
+
+    def log_to(directory, **options):
+        handles.append(setup_logging("orders", log_dir=directory, console=False, **options))
+        return handles[-1]
+
+    yield log_to
+    for handle in handles:
+        handle.close()

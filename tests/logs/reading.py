@@ -46,6 +46,11 @@ def messages(*paths):
     return [line["message"] for path in paths for line in read(path) if action(line) is None]
 
 
+def numbers(*paths):
+    """Give the number that each message begins with."""
+    return [int(message.split()[0]) for message in messages(*paths)]
+
+
 def make_record(msg="paid", args=(), *, level=logging.INFO, exc_info=None, **extra):
     record = logging.getLogger("app").makeRecord("app", level, "/srv/main.py", 12, msg, None, exc_info, "pay", extra or None)
     record.args = args[0] if len(args) == 1 and type(args[0]) is dict and args[0] else args  # as logging does

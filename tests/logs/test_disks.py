@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from logs.mounts import Disk, Mounted, needs_root, run_or_skip, until_refused
-from logs.reading import action, messages, read, run, wait_for
-from trackline import setup_logging
+from logs.reading import action, numbers, read, run, wait_for
 from trackline.config import LogSettings
-from trackline.logs import compression, files
-from trackline.logs import writer as writer_module
+from trackline.logs import compression
 from trackline.logs.compression import Compression
 from trackline.logs.files import LogFile
 
@@ -37,29 +35,9 @@ def mount(tmp_path):
         one.unmount()
 
 
-@pytest.fixture
-def log_to(monkeypatch):
-    """Give a function that sets the process up to log into a directory; what was refused is soon tried again."""
-    monkeypatch.setattr(writer_module, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(files, "_AGAIN_SECONDS", 0.0)
-    handles = []
-
-    def log_to(directory, **options):
-        handles.append(setup_logging("orders", log_dir=directory, console=False, **options))
-        return handles[-1]
-
-    yield log_to
-    for handle in handles:
-        handle.close()
-
-
 def say(start, stop, width=1000):
     for number in range(start, stop):
         log.info("%d %s", number, "x" * width)
-
-
-def numbers(*paths):
-    return [int(message.split()[0]) for message in messages(*paths)]
 
 
 def check_counted(path, said, dropped):

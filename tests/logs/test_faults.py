@@ -13,10 +13,7 @@ from pathlib import Path
 import pytest
 
 from logs.mounts import Mounted, needs_root, until_refused
-from logs.reading import action, messages, read, run
-from trackline import setup_logging
-from trackline.logs import files
-from trackline.logs import writer as writer_module
+from logs.reading import action, numbers, read, run
 
 NOBODY = 65534
 
@@ -26,22 +23,6 @@ def mounted(tmp_path):
     mounted = Mounted(tmp_path / "disk", "size=256k")
     yield mounted
     mounted.unmount()
-
-
-@pytest.fixture
-def log_to(monkeypatch):
-    """Give a function that sets the process up to log into a directory; what was refused is soon tried again."""
-    monkeypatch.setattr(writer_module, "_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(files, "_AGAIN_SECONDS", 0.0)
-    handles = []
-
-    def log_to(directory, **options):
-        handles.append(setup_logging("orders", log_dir=directory, console=False, **options))
-        return handles[-1]
-
-    yield log_to
-    for handle in handles:
-        handle.close()
 
 
 log = logging.getLogger("app")
@@ -59,10 +40,6 @@ def wait_for_errors(handle, count=2):
             return
         waiting.wait(0.01)
     raise AssertionError(handle.stats())
-
-
-def numbers(*paths):
-    return [int(message.split()[0]) for message in messages(*paths)]
 
 
 def check_no_gap(*paths):
