@@ -11,6 +11,7 @@ import pytest
 
 from stack import binaries
 from stack.elasticsearch import Elasticsearch
+from stack.failure_store import node_with_failure_store
 from stack.report import table
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ def prepared(elasticsearch: Elasticsearch) -> Elasticsearch:
 def secured_elasticsearch(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
     """Start a node with TLS and users: ``ca`` is the path of its authority; ``user``, ``password``; ``api_key`` makes keys."""
     with Elasticsearch(elasticsearch_home, secured=True) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def with_failure_store(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
+    """Start a node with the templates, whose data streams keep what they refuse."""
+    with node_with_failure_store(elasticsearch_home) as node:
         yield node
 
 

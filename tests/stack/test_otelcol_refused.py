@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import shutil
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from stack.binaries import BUILD, COLLECTOR
-from stack.elasticsearch import Elasticsearch
 from stack.processes import wait_for
 from stack.shippers import Otelcol
 
@@ -25,51 +17,6 @@ REFUSED = {
     "name": {"@timestamp": TIME, "message": "a field without a name", "event.id": "r-3", "service.name": "refused", "": 1},
 }
 GOOD = {"@timestamp": TIME, "message": "good", "event.id": "g-1", "service.name": "refused"}
-PLUGIN = """\
-name=failure-store
-description=The failure store of data streams
-classname=FailureStorePlugin
-version=1
-java.version=17
-elasticsearch.version={version}
-"""
-
-
-@pytest.fixture(scope="module")
-def with_failure_store(elasticsearch_home):
-    """Start a node of its own with the server's failure store."""
-    if missing := [tool for tool in ("javac", "jar") if shutil.which(tool) is None]:
-        pytest.skip(f"the failure store's plugin needs a JDK to be built, and there is no {', '.join(missing)} on the PATH")
-    folder = Path(tempfile.mkdtemp(prefix="trackline-failure-store-"))
-    try:
-        folder.chmod(0o755)
-        home = Path(shutil.copytree(elasticsearch_home, folder / "home"))
-        plugin = home / "plugins" / "failure-store"
-        services = folder / "classes" / "META-INF" / "services"
-        for path in (plugin, services):
-            path.mkdir(parents=True)
-        source = BUILD / "failure-store" / "FailureStorePlugin.java"
-        run(["javac", "--release", "17", "-nowarn", "-cp", f"{home}/lib/*", "-d", folder / "classes", source])
-        (services / "org.elasticsearch.features.FeatureSpecification").write_text("FailureStorePlugin$Features\n")
-        run(["jar", "--create", "--file", plugin / "failure-store.jar", "-C", folder / "classes", "."])
-        (server,) = (home / "lib").glob("elasticsearch-[0-9].[0-9]*.jar")
-        (plugin / "plugin-descriptor.properties").write_text(PLUGIN.format(version=server.stem.removeprefix("elasticsearch-")))
-        with Elasticsearch(home) as node:
-            run([sys.executable, "-m", "trackline", "elastic", "apply", "--url", node.url, "--yes"])
-            # It has asked by an interface that is in the same module, and left out what is in collector/elasticsearch/settings.json.
-            path = "/_component_template/trackline-logs-settings"
-            template = node.request("GET", path)["component_templates"][0]["component_template"]
-            wanted = json.loads((COLLECTOR / "elasticsearch" / "settings.json").read_text())["template"]["data_stream_options"]
-            template["template"]["data_stream_options"] = wanted
-            node.request("PUT", path, template)
-            yield node
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def run(command):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, env=os.environ)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ import uuid
 import pytest
 
 from search.writing import closing, made, opening
-from stack.test_otelcol_refused import with_failure_store  # noqa: F401  (a fixture)
 from trackline.elastic.connection import Connection
 from trackline.search.elasticsearch import audit_arrival, audit_index
 
 
 @pytest.fixture
-def stream(with_failure_store):  # noqa: F811
+def stream(with_failure_store):
     """Give the node, and a data stream with a failure store, in which `amount` is a number."""
     name = f"logs-refused-t{uuid.uuid4().hex[:8]}"
     mappings = {"properties": {"amount": {"type": "long"}, "event.id": {"type": "keyword"}}}
