@@ -9,6 +9,11 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 
+_SIGNALS = tuple(int(number) for number in signal.valid_signals())
+# What is below the function that makes enumerations of numbers, which takes some hundred microseconds for all signals.
+_handler_of = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+
+
 def may_wait() -> bool:
     """
     Say whether this thread may wait: not where an event loop runs in it, nor in a signal handler, nor in ``__del__``.
@@ -39,7 +44,7 @@ def _is_in_finalizer_or_signal_handler() -> bool:
 
 
 def _signal_handlers() -> frozenset[CodeType]:
-    return frozenset(code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None)
+    return frozenset(code for number in _SIGNALS if (code := _code_of(_handler_of(number))) is not None)
 
 
 def _code_of(handler: Any) -> CodeType | None:
