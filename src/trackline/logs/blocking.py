@@ -8,7 +8,6 @@ import threading
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 # What is below the function that makes enumerations of numbers, which takes some hundred microseconds for all signals.
 _handler_of = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
