@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from stack import binaries
-from stack.elasticsearch import Elasticsearch
+from stack.elasticsearch import Elasticsearch, install_templates
 from stack.failure_store import node_with_failure_store
 from stack.report import table
 
@@ -33,10 +31,15 @@ def elasticsearch(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
 @pytest.fixture(scope="session")
 def prepared(elasticsearch: Elasticsearch) -> Elasticsearch:
     """Give the node with the templates, as an operator installs them."""
-    command = [sys.executable, "-m", "trackline", "elastic", "apply", "--url", elasticsearch.url, "--yes"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    install_templates(elasticsearch)
     return elasticsearch
+
+
+@pytest.fixture(scope="session")
+def unprepared(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
+    """Start a node which no test gives templates."""
+    with Elasticsearch(elasticsearch_home) as node:
+        yield node
 
 
 @pytest.fixture(scope="session")

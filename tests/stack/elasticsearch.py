@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -235,3 +236,10 @@ def _run(command: list[Any], **options: Any) -> subprocess.CompletedProcess[str]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{command[0]} failed with {done.returncode}: {done.stdout}{done.stderr}"
     return done
+
+
+def install_templates(node: Elasticsearch) -> None:
+    """Install templates and lifecycle as an operator does."""
+    command = [sys.executable, "-m", "trackline", "elastic", "apply", "--url", node.url, "--yes"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from stack.elasticsearch import Elasticsearch, install_templates
 from stack.processes import wait_for
 from stack.shippers import Filebeat
 from stack.shipping import leaves, lines_in, wait_until_stored
@@ -60,6 +61,14 @@ LINES = {
 
 
 @pytest.fixture(scope="module")
+def prepared(elasticsearch_home):
+    """Start a node of their own: what 10,000 fields cost grows with all that the others have left in a cluster's state."""
+    with Elasticsearch(elasticsearch_home) as node:
+        install_templates(node)
+        yield node
+
+
+@pytest.fixture(scope="module")
 def stored(filebeat, prepared, tmp_path_factory):
     """Ship them all; give each document with where it is."""
     folder = tmp_path_factory.mktemp("hostile")
@@ -70,7 +79,7 @@ def stored(filebeat, prepared, tmp_path_factory):
         filebeat, folder / "logs", prepared.url, folder / "filebeat", environment={"TRACKLINE_NAMESPACE": "hostile"}
     ) as shipper:
         with suppress(AssertionError):  # the tests say which is missing
-            wait_for(lambda: prepared.count("logs-*-hostile") > len(lines), 30)
+            wait_for(lambda: prepared.count("logs-*-hostile") > len(lines), 120)
         return wait_until_stored(prepared, "logs-*-hostile", 1, shipper)
 
 

@@ -12,6 +12,12 @@ from trackline.elastic.connection import Connection
 from trackline.search.elasticsearch import audit, audit_arrival, audit_index, stored
 
 
+@pytest.fixture(scope="module")
+def elasticsearch(unprepared):
+    """Here indices are made with all kinds of mappings, and with none."""
+    return unprepared
+
+
 @pytest.fixture
 def namespace(elasticsearch):
     """Give a namespace of its own, whose indices are deleted afterwards."""

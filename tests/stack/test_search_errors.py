@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from stack.documents import as_filebeat, documents, store, write
+from stack.elasticsearch import Elasticsearch
 from trackline.cli import main
 
 READER = {"reader": {"indices": [{"names": ["logs-*-*"], "privileges": ["read"]}]}}
@@ -39,6 +40,13 @@ def filled(secured_elasticsearch, tmp_path_factory):
     write(folder, "orders", "order/1742")
     store(secured_elasticsearch, "logs-orders-default", documents(folder, as_filebeat))
     return secured_elasticsearch
+
+
+@pytest.fixture(scope="module")
+def secured_elasticsearch(elasticsearch_home):
+    """Start one of their own, to which no test has given templates or lines."""
+    with Elasticsearch(elasticsearch_home, secured=True) as node:
+        yield node
 
 
 def served(answer):
