@@ -180,7 +180,7 @@ def test_lines_that_were_refused_are_found_among_the_dead_letters_and_it_is_said
     store(elasticsearch, f"logs-orders-{namespace}", documents(tmp_path)[:4])
     store(elasticsearch, f"logs-trackline.deadletter-{namespace}", refused)
     # Two or three: the line that opens the file may be among the first four, if the writer was quick.
-    count = sum(tracking_id in str(document) for _, document in refused)
+    count = sum(json.loads(document["message"]).get("tracking_id") == tracking_id for _, document in refused)
 
     lines, complaints = search(tracking_id)
 
