@@ -13,10 +13,11 @@ RATE = 1000  # lines a second
 ROTATIONS = 4
 
 
-# Not Filebeat behind copytruncate: it takes the copy for the file that it reads already, and leaves what it had not read of it.
+# Not Filebeat behind copytruncate: it takes the copy for the file that it reads already, and leaves what it had not read of it. Nor
+# behind a rename at whatever moment: now and then it opens the new file for the old one (collector/filebeat/README.md).
 @pytest.mark.parametrize(
     ("setup", "config", "name"),
-    [(FILES, "files.conf", "filebeat"), (FILES, "files.conf", "otelcol"), (STDOUT, "stdout.conf", "otelcol")],
+    [(FILES, "files.conf", "otelcol"), (STDOUT, "stdout.conf", "otelcol")],
 )
 def test_every_line_that_is_in_a_file_is_stored_once(setup, config, name, prepared, request, tmp_path):
     binary, namespace = request.getfixturevalue(name), f"rotated_{name}_{config.removesuffix('.conf')}"
