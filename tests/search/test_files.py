@@ -3,8 +3,10 @@
 import bz2
 import errno
 import gzip
+import itertools
 import json
 import lzma
+import math
 import os
 import random
 import sys
@@ -218,6 +220,28 @@ def test_file_that_is_renamed_and_compressed_during_the_search_is_found(tmp_path
     monkeypatch.setattr(files, "decompressed", rotate)  # called for a.log, when b.log has been listed already
 
     assert search(tmp_path) == (["old"], [])
+
+
+@pytest.mark.parametrize("renames", [30, math.inf], ids=["for a while", "without end"])
+def test_file_that_is_renamed_whenever_it_is_to_be_opened_is_found_once_that_ends_and_else_it_is_said(tmp_path, monkeypatch, renames):
+    (tmp_path / "b.log.0").write_bytes(written())
+    listed = os.scandir
+    counted = itertools.count(1)
+
+    def scandir(folder):
+        entries = list(listed(folder))
+        if (number := next(counted)) <= renames:
+            Path(entries[0].path).rename(tmp_path / f"b.log.{number}")
+        return entries
+
+    monkeypatch.setattr(files.os, "scandir", scandir)
+    if renames == math.inf:
+        monkeypatch.setattr(files, "_MOVING_SECONDS", 0.05)
+        found, [complaint] = search(tmp_path)
+        assert found == []
+        assert complaint.startswith("files come and go faster than they can be listed")
+    else:
+        assert search(tmp_path) == (["paid"], [])
 
 
 def test_named_file_that_was_renamed_is_found_under_its_new_name(tmp_path):

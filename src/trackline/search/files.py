@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     Warn = Callable[[str], None]
 
-_SWEEPS = 5
+_MOVING_SECONDS = 5.0
 _SKEW_SECONDS = 60.0  # between the clock that lines are stamped by and a file system's
 _LOG_FILE = re.compile(r"\.log(?:$|[.-])|\.(?:gz|zst)$").search
 
@@ -74,8 +75,9 @@ class LogFiles:
     The log files that are there, each opened once, even if they are renamed or compressed meanwhile.
 
     The list is read again after the last file, until nothing new is in it: a file that was renamed between the listing and the
-    opening comes up under its new name. Iterating once more gives what is new by then. Files are told apart by device, inode and
-    their first KiB, since inodes are used again. Those that were last written to before ``since`` are left out.
+    opening, or while the directory was read, comes up under its new name. Where there is something new for five seconds on end, it
+    is said. Iterating once more gives what is new by then. Files are told apart by device, inode and their first KiB, since inodes are
+    used again. Those that were last written to before ``since`` are left out.
     """
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]], warn: Warn, *, since: datetime | None = None) -> None:
@@ -85,11 +87,12 @@ class LogFiles:
         self._warned: set[str] = set()
         self._seen: set[tuple[int, int, bytes]] = set()
         self._without_zstd: set[str] = set()
-        self._is_listed = False
+        self._is_listed = self._is_gone = False
 
     def __iter__(self) -> Iterator[tuple[Path, Reader]]:
-        for _ in range(_SWEEPS):
-            seen, is_gone = len(self._seen), False
+        deadline = None
+        while True:
+            seen, self._is_gone = len(self._seen), False
             for path in self._listed():
                 try:
                     # A pipe can be read once; to open it again would wait for another writer.
@@ -100,17 +103,23 @@ class LogFiles:
                         if reader is not None:
                             yield path, reader
                 except FileNotFoundError:
-                    is_gone = True  # rotated since the listing: the next sweep meets it under its new name
+                    self._is_gone = True  # rotated since the listing: the next sweep meets it under its new name
                 except (OSError, ValueError, ImportError) as error:  # not every CPython was built with bz2 and lzma
                     self.warn(path, error)
             self._is_listed = True
-            if len(self._seen) == seen and not is_gone:
+            if len(self._seen) == seen and not self._is_gone:
+                break
+            deadline = deadline or time.monotonic() + _MOVING_SECONDS  # from the end of the first sweep, which may take minutes
+            if time.monotonic() > deadline:
+                self._warn_once("files come and go faster than they can be listed: of the last seconds there may be more")
                 break
 
     def warn(self, path: object, error: object) -> None:
         """Say what is wrong with a file; once, though each sweep meets it."""
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        message = f"{path}: {reason}"
+        self._warn_once(f"{path}: {reason}")
+
+    def _warn_once(self, message: str) -> None:
         if message not in self._warned:
             self._warned.add(message)
             self._warn(message)
@@ -172,8 +181,9 @@ class LogFiles:
                 try:
                     mode = entry.stat().st_mode
                 except OSError as error:
-                    # A link to nowhere or to itself. What is gone and no link was rotated: the next sweep meets it.
-                    if entry.is_symlink():
+                    if isinstance(error, FileNotFoundError) and not entry.is_symlink():
+                        self._is_gone = True
+                    else:  # a link to nowhere or to itself, or a directory that gives nothing but names
                         self.warn(entry.path, error)
                     continue
                 if stat.S_ISDIR(mode):
