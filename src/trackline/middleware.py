@@ -135,7 +135,7 @@ class TrackingMiddleware:
                         await self._answer_failed(scope, receive, answer, error, is_started=is_started)
             finally:
                 if exchange is not None:
-                    if not self.answers_errors and not is_started and isinstance(error, Exception):
+                    if not self.answers_errors and kind == "http" and not is_started and isinstance(error, Exception):
                         exchange.error = error
                     else:
                         exchange.close(error)

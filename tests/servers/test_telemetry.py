@@ -91,7 +91,9 @@ def traced(setup, start_traced) -> dict[str, tuple[Visit, list[dict], list[dict]
         return [span for span in spans if span["kind"] == "SERVER" and is_of(span, visit)]
 
     def logged(visit):
-        return f"{visit.case.raises} {visit.token}" if visit.case.raises else f"/{visit.token}/{visit.case.path.split('/', 3)[3]}"
+        if visit.case.raises:
+            return f"{visit.case.raises} {visit.token}"
+        return f"/{visit.token}/{visit.case.path.split('/', 3)[3].partition('?')[0]}"
 
     collect(server, visits.values(), logged)
 

@@ -118,7 +118,7 @@ def collect(server: Server, visits: Iterable[Visit], traceback_of: Callable[[Vis
         unsaid = [visit.token for visit in visits if not any(visit.token in line for line in told)]
         return unsaid + [one for one in expected if one not in text]
 
-    server.wait_for(lambda: not missing(), seconds)
+    assert server.wait_for(lambda: not missing(), seconds), missing()
     everything = [(line, server.parse(line)) for line in server.raw_lines()]
     for visit in visits:
         visit.lines = [parsed for line, parsed in everything if visit.token in line]
