@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from datetime import datetime, timedelta
 from logging import DEBUG, ERROR, INFO, WARNING
 from queue import SimpleQueue
@@ -653,6 +654,31 @@ def test_signal_handler_may_log_flush_and_close_while_it_interrupts_a_start_a_fl
     assert sorted(line for line in lines if line.startswith("signal")) == sorted(f"signal {one + 1}" for one in range(handled))
     assert missing(read(tmp_path / "orders.log")) == 0
     assert handler.writer.stats().dropped == 0
+
+
+@pytest.mark.parametrize("call", ["flush", "close"])
+def test_signal_handler_that_interrupts_a_log_call_does_not_wait_for_what_cannot_come(call, make, tmp_path):
+    logger, handler = make()
+    logger.info("first")
+    assert handler.writer.flush()
+    waited = []
+
+    def handle(*_):
+        before = time.monotonic()
+        logger.info("second")
+        getattr(handler.writer, call)(timeout=30)
+        waited.append(time.monotonic() - before)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        with handler.writer._queue._lock:
+            signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert waited[0] < 30
+    assert handler.writer.close() == 0
+    assert messages(tmp_path / "orders.log") == ["first", "second"]
 
 
 def test_finalizers_may_log_whatever_they_interrupt(make, tmp_path):

@@ -249,6 +249,11 @@ class LineQueue:
         """What the waiting lines take in memory, in bytes."""
         return max(self._bytes, 0)
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the caller, a signal handler, has interrupted code that holds the lock: nothing is taken before it returns."""
+        return self._lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
     def _set_easy_lines(self) -> None:
         """Set the number of lines, of those that wait as they came, up to which a line is taken with no lock."""
         # Without the GIL `+=` on an attribute is more than one step.
@@ -330,8 +335,7 @@ class LineQueue:
     def _may_wait(self, size: int) -> bool:
         if size > self.max_bytes or not self.is_served or self.writer == threading.get_ident():
             return False
-        # Where the lock is held by the very code that is interrupted, nobody can, either.
-        return not self._lock._is_owned() and may_wait()  # type: ignore[attr-defined]  # noqa: SLF001
+        return not self.is_interrupted and may_wait()
 
     def _append_in_time(self, line: bytes, size: int) -> str:
         """Append a line as soon as there is room; give the reason for which it is to be dropped, or nothing."""

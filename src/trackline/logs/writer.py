@@ -126,7 +126,11 @@ class LogWriter:
             self._starting.release()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Have everything written that was logged before, within a number of seconds; says whether it was."""
+        """
+        Have everything written that was logged before, within a number of seconds; says whether it was.
+
+        In a signal handler that has interrupted a log call it does not wait for what cannot come before the handler returns.
+        """
         deadline = time.monotonic() + self._within(timeout)
         if self._thread is None:
             if not len(self._queue):
@@ -140,7 +144,7 @@ class LogWriter:
         target = self._cycles + 2  # the cycle that runs now may have begun before
         while len(self._queue) or self._cycles < target:
             self._queue.wake()
-            if time.monotonic() >= deadline or not thread.is_alive():
+            if time.monotonic() >= deadline or not thread.is_alive() or self._queue.is_interrupted:
                 return not len(self._queue)
             time.sleep(0.002)  # and no lock or event: this is called from signal handlers
         return True
@@ -162,6 +166,8 @@ class LogWriter:
         self.end()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
+            if self._queue.is_interrupted:  # the thread writes on, and ends, once the signal handler that we are in returns
+                return len(self._queue)
             thread.join(max(deadline - time.monotonic(), 0))
             if thread.is_alive():
                 self._say_last(f"{len(self._queue)} lines were not written within {timeout:.2g} s", is_last=self.is_exiting)
