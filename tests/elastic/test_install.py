@@ -375,4 +375,4 @@ def test_without_an_address_it_is_said_where_one_is_expected(capsys, monkeypatch
     monkeypatch.delenv("ELASTICSEARCH_URL", raising=False)
 
     assert main(["elastic", "apply"]) == 2
-    assert "--url: expected the address of Elasticsearch" in capsys.readouterr().err
+    assert "--url: expected a URL, here or in ELASTICSEARCH_URL, such as https:" in capsys.readouterr().err

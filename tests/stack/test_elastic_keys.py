@@ -212,8 +212,8 @@ def test_a_ca_that_is_not_there_is_named(command, operators):
     from_environment = command("apply", **operators | {"ELASTICSEARCH_CA": __file__})
 
     assert (refused.returncode, from_environment.returncode) == (2, 2)
-    assert "--ca='/nowhere/ca.crt': expected the path of a file of certificates (PEM)" in refused.stderr
-    assert f"ELASTICSEARCH_CA='{__file__}': expected the path of a file of certificates (PEM)" in from_environment.stderr
+    assert "--ca='/nowhere/ca.crt': expected the path of a file of certificates, in PEM" in refused.stderr
+    assert f"ELASTICSEARCH_CA='{__file__}': expected the path of a file of certificates, in PEM" in from_environment.stderr
 
 
 def test_http_where_https_is_spoken_is_said(command, secured_elasticsearch):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from trackline.cli.connection import OptionError
 from trackline.cli.console import complain, tell
 from trackline.cli.options import (
-    OptionError,
     add_elasticsearch,
     add_paths,
     add_times,
-    connect,
+    connect_by,
     explained,
     index_of,
     named,
@@ -89,7 +89,7 @@ def audit(arguments: argparse.Namespace) -> int:
     from trackline.elastic.connection import ElasticError
 
     try:
-        with connect(arguments) as connection:
+        with connect_by(arguments) as connection:
             return (_compared if arguments.paths else _in_index)(arguments, connection)
     except (OptionError, ElasticError) as error:
         complain(explained(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from trackline.cli.connection import CA, URL, OptionError, connect
 from trackline.cli.console import complain
 
 if TYPE_CHECKING:
@@ -15,13 +16,10 @@ if TYPE_CHECKING:
     from trackline.elastic.options import Options
 
 
-_URL, _CA = "ELASTICSEARCH_URL", "ELASTICSEARCH_CA"
-
-
 def add_connection(command: argparse.ArgumentParser) -> None:
     """Add --url and --ca. Who asks is said by the environment alone: a command line can be read by others."""
-    command.add_argument("--url", metavar="URL", help="where Elasticsearch is (default: ELASTICSEARCH_URL)")
-    command.add_argument("--ca", metavar="FILE", help="certificates to trust, PEM (default: ELASTICSEARCH_CA, else the system's)")
+    command.add_argument("--url", metavar="URL", help=f"where Elasticsearch is (default: {URL})")
+    command.add_argument("--ca", metavar="FILE", help=f"certificates to trust, in PEM (default: {CA}, or the system's)")
 
 
 def add_streams(command: argparse.ArgumentParser) -> None:
@@ -38,17 +36,10 @@ def add_streams(command: argparse.ArgumentParser) -> None:
 
 def connected(arguments: argparse.Namespace, run: Callable[[Connection, Options], int]) -> int:
     """Connect, read the options, and run; what is wrong is said."""
-    from trackline.elastic.connection import Connection, ElasticError
+    from trackline.elastic.connection import ElasticError
     from trackline.elastic.options import Options
     from trackline.terminal import printable
 
-    environment = os.environ
-    url, url_name = (arguments.url, "--url") if arguments.url else (environment.get(_URL, ""), _URL)
-    # One in the environment is of no use to http://, and may be there for others.
-    ca, ca_name = (arguments.ca, "--ca") if arguments.ca else (environment.get(_CA) if url.startswith("https:") else None, _CA)
-    if not url:
-        complain(f"argument --url: expected the address of Elasticsearch, here or in {_URL}")
-        return 2
     given: dict[str, Any] = {
         name: getattr(arguments, name) for name in ("lifecycle", "replicas", "timestamp") if getattr(arguments, name, None) is not None
     }
@@ -57,7 +48,7 @@ def connected(arguments: argparse.Namespace, run: Callable[[Connection, Options]
     try:
         options = Options(
             services=tuple(arguments.service),
-            namespace=arguments.namespace or environment.get("TRACKLINE_NAMESPACE") or None,
+            namespace=arguments.namespace or os.environ.get("TRACKLINE_NAMESPACE") or None,
             failure_store=not getattr(arguments, "no_failure_store", False),
             **given,
         )
@@ -65,18 +56,8 @@ def connected(arguments: argparse.Namespace, run: Callable[[Connection, Options]
     except ValueError as error:
         arguments.parser.error(str(error))
     try:
-        with Connection(
-            url,
-            api_key=environment.get("ELASTICSEARCH_API_KEY"),
-            username=environment.get("ELASTICSEARCH_USERNAME"),
-            password=environment.get("ELASTICSEARCH_PASSWORD"),
-            ca=ca or None,
-        ) as connection:
+        with connect("--url", arguments.url, arguments.ca) as connection:
             return run(connection, options)
-    except ElasticError as error:
-        said = str(error)
-        for argument, name in (("url", url_name), ("ca", ca_name)):
-            if said.startswith((f"{argument}=", f"{argument}:")):
-                said = name + said.removeprefix(argument)
-        complain("\n".join(map(printable, said.splitlines())))
+    except (OptionError, ElasticError) as error:
+        complain("\n".join(map(printable, str(error).splitlines())))
         return 2

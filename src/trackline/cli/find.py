@@ -7,13 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from trackline.cli.connection import OptionError
 from trackline.cli.console import complain, tell
 from trackline.cli.options import (
-    OptionError,
     add_elasticsearch,
     add_paths,
     add_times,
-    connect,
+    connect_by,
     explained,
     index_of,
     named,
@@ -110,7 +110,7 @@ def _in_elasticsearch(arguments: argparse.Namespace) -> tuple[list[Line], bool |
 
     times = {"since": arguments.since, "until": arguments.until}
     try:
-        with connect(arguments) as connection:
+        with connect_by(arguments) as connection:
             return find_lines(arguments.id, connection, index=index_of(arguments), **times, warn=complain), True
     except (OptionError, ElasticError) as error:
         complain(explained(error))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from trackline.cli.connection import CA, KEY, URL, OptionError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,14 +15,8 @@ if TYPE_CHECKING:
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # argparse names it nowhere else
 
-_URL, _KEY, _CA = "ELASTICSEARCH_URL", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_CA"
-_USER, _PASSWORD = "ELASTICSEARCH_USERNAME", "ELASTICSEARCH_PASSWORD"
 _INDEX = "logs-*-*"
 _TIMEOUT = 30.0
-
-
-class OptionError(Exception):
-    """An option that cannot be used, in words for who has typed it."""
 
 
 def add_paths(command: argparse.ArgumentParser) -> None:
@@ -44,10 +38,10 @@ def add_times(command: argparse._ActionsContainer) -> None:
 def add_elasticsearch(command: argparse.ArgumentParser, text: str) -> argparse._ArgumentGroup:
     """Add --elasticsearch, which ``text`` explains, and what goes with it; give their group."""
     group = command.add_argument_group("Elasticsearch")
-    group.add_argument("--elasticsearch", metavar="URL", nargs="?", const="", help=f"{text} (default, if no URL follows: {_URL})")
+    group.add_argument("--elasticsearch", metavar="URL", nargs="?", const="", help=f"{text} (default, if no URL follows: {URL})")
     group.add_argument("--index", metavar="PATTERN", help=f"indices or data streams, with commas (default: {_INDEX})")
-    group.add_argument("--api-key-file", metavar="FILE", help=f"a file with an API key (default: the key is in {_KEY})")
-    group.add_argument("--ca", metavar="FILE", help=f"certificates to trust, in PEM (default: {_CA}, or the system's)")
+    group.add_argument("--api-key-file", metavar="FILE", help=f"a file with an API key (default: the key is in {KEY})")
+    group.add_argument("--ca", metavar="FILE", help=f"certificates to trust, in PEM (default: {CA}, or the system's)")
     group.add_argument("--timeout", metavar="SECONDS", type=seconds, help=f"how long each answer may take (default: {_TIMEOUT:g})")
     return group
 
@@ -57,31 +51,12 @@ def index_of(arguments: argparse.Namespace) -> str:
     return arguments.index or _INDEX
 
 
-def connect(arguments: argparse.Namespace) -> Connection:
+def connect_by(arguments: argparse.Namespace) -> Connection:
     """Give the connection that the options and the environment speak of. Raises OptionError, or ElasticError."""
-    from trackline.elastic.connection import Connection, ElasticError
-
-    url, url_name = (arguments.elasticsearch, "--elasticsearch") if arguments.elasticsearch else (os.environ.get(_URL, ""), _URL)
-    ca, ca_name = (arguments.ca, "--ca") if arguments.ca else (os.environ.get(_CA) or None, _CA)
-    if not url:
-        raise OptionError(f"argument --elasticsearch: expected a URL, here or in {_URL}, such as https://logs.example.org:9200")
     if arguments.timeout == 0:
         raise OptionError("argument --timeout: expected more than 0 seconds")
-    if not arguments.ca and not url.startswith("https:"):
-        ca = None  # in the environment for others, and of no use here
-    if ca and url.startswith("https:"):
-        _check_certificates(ca, ca_name)
-    key, user = _api_key(arguments.api_key_file), os.environ.get(_USER) or None
-    who = {"api_key": key} if key else {"username": user, "password": os.environ.get(_PASSWORD)}
-    try:
-        return Connection(url, **who, ca=ca, timeout=arguments.timeout or _TIMEOUT)
-    except ElasticError as error:
-        # By the names that they were given by.
-        text = str(error)
-        for argument, name in (("url", url_name), ("ca", ca_name)):
-            if text.startswith((f"{argument}=", f"{argument}:")):
-                text = name + text.removeprefix(argument)
-        raise OptionError(text) from None
+    timeout = arguments.timeout or _TIMEOUT
+    return connect("--elasticsearch", arguments.elasticsearch, arguments.ca, api_key_file=arguments.api_key_file, timeout=timeout)
 
 
 def explained(error: Exception | str) -> str:
@@ -109,29 +84,6 @@ def when(text: str) -> datetime:
         return parse_when(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _check_certificates(path: str, name: str) -> None:
-    import ssl
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError as error:  # as ssl.SSLError is
-        reason = "" if isinstance(error, ssl.SSLError) else f" ({error.strerror})"
-        raise OptionError(f"{name}={path!r}: expected the path of a file of certificates, in PEM{reason}") from None
-
-
-def _api_key(path: str | None) -> str | None:
-    if path is None:
-        return os.environ.get(_KEY, "").strip() or None
-    try:
-        key = Path(path).read_text("ascii").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text of ASCII"
-        raise OptionError(f"--api-key-file={path!r}: {reason}") from None
-    if not key or len(key.split()) != 1:
-        raise OptionError(f"--api-key-file={path!r}: expected one API key in it, as id:key or encoded, and nothing else")
-    return key
 
 
 def seconds(text: str) -> float:

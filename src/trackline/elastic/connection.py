@@ -178,8 +178,9 @@ def _checked(url: str) -> str:
 def _check_certificates(path: str) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError:  # as ssl.SSLError is
-        raise ElasticError(f"ca={path!r}: expected the path of a file of certificates (PEM)") from None
+    except OSError as error:  # as ssl.SSLError is
+        reason = "" if isinstance(error, ssl.SSLError) else f" ({error.strerror})"
+        raise ElasticError(f"ca={path!r}: expected the path of a file of certificates, in PEM{reason}") from None
 
 
 def _reason(body: Any) -> str:
