@@ -111,6 +111,11 @@ class Rotating:
         """Account for every line, in whatever file it is."""
         return audit([self.logs])
 
+    def ids(self) -> set[str]:
+        """Give the `event.id` of every line that is in a file."""
+        (process,) = self.audit().processes
+        return {f"{process.nonce}-{number}" for first, last in process.numbers for number in range(first, last + 1)}
+
 
 def _user() -> str:
     import pwd

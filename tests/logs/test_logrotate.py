@@ -263,6 +263,9 @@ def test_logrotate_while_lines_come_loses_none_but_for_what_copytruncate_says(wa
         wait_for(lambda: path.exists() and path.stat().st_size > 50_000)
         subprocess.run([LOGROTATE, "--force", "--state", tmp_path / "state", config], check=True)
     out, err = process.communicate()
+    if way == "copytruncate":  # a copy that is made in the midst of a write ends in half a line
+        for copy in path.parent.glob("orders.log.*"):
+            copy.write_bytes(copy.read_bytes()[: copy.read_bytes().rfind(b"\n") + 1])
     found = sorted(int(message) for one in path.parent.glob("orders.log*") for message in messages(one))
 
     assert err == ""
