@@ -22,12 +22,13 @@ else
 	@$(BIN)/coverage combine -q && $(BIN)/coverage report
 endif
 
-stack: $(VENV)/.installed  ## find or build Filebeat, the OpenTelemetry Collector and Elasticsearch (the first time: minutes)
+stack: $(VENV)/.installed  ## find or build Filebeat 9 and 7, the OpenTelemetry Collector and Elasticsearch (the first time: minutes)
 	@$(BIN)/python tests/stack/binaries.py
 
-stack-test: $(VENV)/.installed  ## tests with these three (minutes); STRICT=1 fails without them, ARGS="--full" is the whole proof
+stack-test: $(VENV)/.installed  ## tests with these (minutes); STRICT=1 fails without them, ARGS="--full" is the whole proof
 	@$(BIN)/python tests/stack/binaries.py || true
 	TRACKLINE_STACK_STRICT=$(STRICT) $(BIN)/python -m pytest tests/stack $(ARGS)
+	TRACKLINE_STACK_STRICT=$(STRICT) $(BIN)/python -m pytest tests/stack -k "filebeat and not otelcol" --filebeat 7 $(ARGS)
 
 lint: $(VENV)/.installed  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check

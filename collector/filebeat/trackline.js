@@ -12,6 +12,9 @@ var decode = new processor.DecodeJSONFields({
     add_error_key: true    // a @timestamp that is none is said in error.message; the document has the time of reading
 });
 
+// What Filebeat asks of an event's metadata when it sends it, and what is ours there. A line may bring "@metadata" of its own.
+var METADATA = ["_id", "op_type", "index", "raw_index", "alias", "pipeline", "deadlettered", "dataset", "line", "file", "offset"];
+
 function process(event) {
     // Here, not in fields of the event: the line may have fields of these names.
     var line = event.Get("message");
@@ -31,12 +34,12 @@ function process(event) {
         event.Put("message", line);
         event.Put("error.message", "the line is not a JSON object");
         event.Put("event.kind", "pipeline_error");
-        event.Delete("@metadata");
+        forget(event);
         event.Put("@metadata.dataset", "trackline.deadletter");
         identify(event, line, file, offset);
         return;
     }
-    event.Delete("@metadata");  // a line must not say where it is stored, nor by which operation
+    forget(event);  // a line must not say where it is stored, nor by which operation
 
     var id = event.Get("event.id");
     if (!usable(id)) {
@@ -56,6 +59,13 @@ function process(event) {
 
     if (event.fields["host.name"] !== undefined) {
         event.Delete("host");  // Filebeat's
+    }
+}
+
+// One by one: since 8.0 "@metadata" as a whole can be neither read nor deleted.
+function forget(event) {
+    for (var i = 0; i < METADATA.length; i++) {
+        event.Delete("@metadata." + METADATA[i]);
     }
 }
 

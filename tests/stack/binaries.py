@@ -1,7 +1,7 @@
 """
 Filebeat, the Collector and Elasticsearch: found, or built from package registries and kept in a cache outside of the repository.
 
-``python tests/stack/binaries.py`` has all three ready and says where they are; it fails where one is missing. For each there is an
+``python tests/stack/binaries.py`` has all of them ready and says where they are; it fails where one is missing. For each there is an
 environment variable with which to name a ready one; ``TRACKLINE_STACK_CACHE`` is where builds are kept.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_NOT_SERVED = re.compile(r"^go: .*: reading \S+: (403|404|410) ", re.MULTILINE)
 BUILD = Path(__file__).parent / "build"
 COLLECTOR = Path(__file__).parents[2] / "collector"
 
@@ -34,9 +36,13 @@ class BuildError(Exception):
     """There is a toolchain, and building failed."""
 
 
+class NotServedError(BuildError):
+    """The registry does not give what the recipe pins: nothing that a change of ours has done, or can mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One of the three: how it is found and what it is built from."""
+    """One of them: how it is found and what it is built from."""
 
     name: str
     variable: str
@@ -54,10 +60,11 @@ class Program:
         return f"{self.name}-{digest.hexdigest()[:12]}"
 
 
-FILEBEAT = Program("filebeat", "TRACKLINE_FILEBEAT", ("go",), "Go 1.24 or later", "filebeat")
+FILEBEAT = Program("filebeat", "TRACKLINE_FILEBEAT", ("go",), "Go 1.24.9 or later", "filebeat")
+FILEBEAT_7 = Program("filebeat-7.17", "TRACKLINE_FILEBEAT_7", ("go",), "Go 1.24 or later", "filebeat")
 OTELCOL = Program("otelcol", "TRACKLINE_OTELCOL", ("go",), "Go 1.25 or later", "otelcol", (COLLECTOR / "otelcol" / "builder.yaml",))
 ELASTICSEARCH = Program("elasticsearch", "TRACKLINE_ELASTICSEARCH_HOME", ("mvn", "javac", "jar"), "a JDK 17 or later and Maven")
-PROGRAMS = (ELASTICSEARCH, FILEBEAT, OTELCOL)
+PROGRAMS = (ELASTICSEARCH, FILEBEAT, FILEBEAT_7, OTELCOL)
 
 
 def cache() -> Path:
@@ -97,9 +104,8 @@ def _build(program: Program, folder: Path) -> None:
             [BUILD / program.name / "build.sh", scratch], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         if done.returncode != 0:
-            raise BuildError(
-                f"building {program.name} failed with status {done.returncode}:\n" + "\n".join(done.stdout.splitlines()[-30:])
-            )
+            kind = NotServedError if _NOT_SERVED.search(done.stdout) else BuildError
+            raise kind(f"building {program.name} failed with status {done.returncode}:\n" + "\n".join(done.stdout.splitlines()[-30:]))
         scratch.chmod(0o755)
         scratch.rename(folder)  # whole, or not there
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,15 +11,19 @@ import pytest
 from stack import binaries
 from stack.elasticsearch import Elasticsearch, install_templates
 from stack.failure_store import node_with_failure_store
-from stack.report import table
+from stack.report import VERSIONS, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
+FILEBEATS = {"9": binaries.FILEBEAT, "7": binaries.FILEBEAT_7}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="the whole proof: 100,000 lines in each case, an hour or so")
+    parser.addoption("--filebeat", choices=FILEBEATS, default="9", help="the major version of Filebeat (default: 9)")
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +68,25 @@ def elasticsearch_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def filebeat() -> Path:
-    """Give the path of Filebeat's binary."""
-    return _find(binaries.FILEBEAT)
+def filebeat(request: pytest.FixtureRequest) -> Path:
+    """Give the path of Filebeat's binary; 7.17's where the registry has no other, which is then said."""
+    path = _filebeat(request.config.getoption("--filebeat"))
+    VERSIONS.append(subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout.partition(" (")[0])
+    return path
 
 
 @pytest.fixture(scope="session")
 def otelcol() -> Path:
     """Give the path of the Collector's binary."""
     return _find(binaries.OTELCOL)
+
+
+def _filebeat(version: str) -> Path:
+    try:
+        return _find(FILEBEATS[version])
+    except binaries.NotServedError as error:
+        VERSIONS.append(str(error))
+        return _find(binaries.FILEBEAT_7)
 
 
 def _find(program: binaries.Program) -> Path:
@@ -81,6 +96,8 @@ def _find(program: binaries.Program) -> Path:
         if _is_strict():
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+    except binaries.NotServedError:
+        raise
     except binaries.BuildError as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -92,5 +109,5 @@ def _is_strict() -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for row in table():
+    for row in [*VERSIONS, *table()]:
         terminalreporter.write_line(row)

@@ -20,6 +20,8 @@ class Row(NamedTuple):
 
 
 REPORT: list[Row] = []
+VERSIONS: list[str] = []
+"""Of the shippers, as they say it."""
 
 
 def table() -> list[str]:

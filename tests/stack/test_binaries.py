@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack import binaries
-from stack.binaries import BuildError, MissingError, Program, find
+from stack.binaries import BuildError, MissingError, NotServedError, Program, find
 
 
 @pytest.fixture
@@ -54,6 +54,30 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(recipes, tmp_path):
     with pytest.raises(BuildError, match="building program failed with status 7:\nno network"):
         find(program)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["program.lock"]
+
+
+def test_what_the_registry_does_not_serve_is_told_from_a_build_that_is_broken(recipes):
+    said = "go: github.com/elastic/beats/v7@v7.1.0: reading https://proxy.example.org/v7.1.0.mod: 403 Forbidden"
+    with pytest.raises(NotServedError, match="403 Forbidden"):
+        find(recipe(recipes, f"echo '{said}' >&2; exit 1"))
+
+    with pytest.raises(BuildError) as broken:
+        find(recipe(recipes, "echo 'main.go:12: 403 undefined' >&2; exit 1"))
+    assert type(broken.value) is BuildError
+
+
+def test_filebeat_is_the_older_one_where_the_registry_has_no_other_and_it_is_said(recipes, monkeypatch):
+    from stack import conftest
+
+    newer = recipe(recipes, "echo 'go: x@v1: reading https://proxy.example.org/x.mod: 404 Not Found'; exit 1")
+    older = Program("older", "TEST_OLDER", (), "", "made")
+    monkeypatch.setattr(conftest, "FILEBEATS", {"9": newer})
+    monkeypatch.setattr(conftest, "VERSIONS", [])
+    monkeypatch.setattr(binaries, "FILEBEAT_7", older)
+    monkeypatch.setenv("TEST_OLDER", str(recipes))
+
+    assert conftest._filebeat("9") == recipes
+    assert "404 Not Found" in conftest.VERSIONS[0]
 
 
 def test_without_a_toolchain_it_says_what_is_missing_and_the_way_round(recipes):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh OUTPUT   builds OUTPUT/filebeat from the Go module proxy, as go.mod and go.sum beside this script pin it. Needs Go 1.24 or later.
+# build.sh OUTPUT   builds OUTPUT/filebeat from the Go module proxy, as go.mod and go.sum beside this script pin it. Needs Go 1.24.9 or later.
 set -eu
 output=$1
 cd "$(dirname "$0")"
