@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,14 @@ def unprepared(elasticsearch_home: Path) -> Iterator[Elasticsearch]:
     """Start a node which no test gives templates."""
     with Elasticsearch(elasticsearch_home) as node:
         yield node
+
+
+@pytest.fixture
+def namespace(elasticsearch: Elasticsearch) -> Iterator[str]:
+    """Give a namespace of its own in the node that the module uses; its indices are deleted afterwards."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    yield name
+    elasticsearch.request("DELETE", f"/logs-*-{name}*", allow_no_indices="true")
 
 
 @pytest.fixture(scope="session")

@@ -19,14 +19,6 @@ def elasticsearch(unprepared):
 
 
 @pytest.fixture
-def namespace(elasticsearch):
-    """Give a namespace of its own, whose indices are deleted afterwards."""
-    name = f"t{uuid.uuid4().hex[:8]}"
-    yield name
-    elasticsearch.request("DELETE", f"/logs-*-{name}*", allow_no_indices="true")
-
-
-@pytest.fixture
 def index(namespace):
     return f"logs-*-{namespace}"
 
