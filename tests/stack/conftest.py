@@ -90,6 +90,12 @@ def otelcol() -> Path:
     return _find(binaries.OTELCOL)
 
 
+@pytest.fixture(scope="session")
+def cuts_times(filebeat: Path) -> bool:
+    """Whether Filebeat gives times in milliseconds, whatever it is told: 7.17 does."""
+    return "version 7." in subprocess.run([filebeat, "version"], capture_output=True, text=True, check=True).stdout
+
+
 def _filebeat(version: str) -> Path:
     try:
         return _find(FILEBEATS[version])

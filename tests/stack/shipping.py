@@ -26,10 +26,10 @@ def leaves(value: Fields, prefix: str = "") -> Fields:
     return fields
 
 
-def instant(text: str) -> datetime:
-    """Give the millisecond that a timestamp is in."""
+def instant(text: str, *, cut: bool) -> datetime:
+    """Give the microsecond, or the millisecond, that a timestamp is in."""
     moment = datetime.fromisoformat(text)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000) if cut else moment
 
 
 def lines_in(folder: Path) -> Iterator[Fields]:

@@ -69,14 +69,14 @@ def kind_of(node, index, field):
 
 
 @pytest.mark.parametrize("schema", ["ecs", "otel", "flat"])
-def test_each_line_is_a_document_with_the_same_fields(ship, tmp_path, schema):
+def test_each_line_is_a_document_with_the_same_fields(ship, tmp_path, schema, cuts_times):
     lines = write(tmp_path / "logs", schema)
     documents = ship(tmp_path / "logs", len(lines))
 
     assert len(documents) == len(lines)
     by_place = sorted(documents, key=lambda document: document.get("log", {})["offset"])
     for line, document in zip(lines, by_place, strict=True):
-        assert instant(document["@timestamp"]) == instant(line.get("@timestamp") or line["timestamp"])
+        assert instant(document["@timestamp"], cut=cuts_times) == instant(line.get("@timestamp") or line["timestamp"], cut=cuts_times)
         assert {name: document.get(name) for name in line} | {"@timestamp": None} == line | {"@timestamp": None}
         assert leaves(document).keys() - leaves(line).keys() <= ADDED
         service = line.get("service.name") or line.get("resource", {}).get("service.name")
