@@ -242,6 +242,25 @@ os._exit(0)
     assert grown < 2**21 + 2**20  # what is joined for the file, and what the first calls have left
 
 
+def test_sigterm_that_interrupts_a_log_call_which_holds_the_queue_loses_nothing(tmp_path):
+    script = (
+        SET_UP
+        + """
+handle.flush()
+log.info("last")
+with handle._handler.writer._queue._lock:
+    signal.raise_signal(signal.SIGTERM)
+"""
+    )
+    process = run(script, cwd=tmp_path, wait=False)
+    _, err = process.communicate()
+    path = tmp_path / "logs" / "orders.log"
+
+    assert (process.returncode, err) == (-signal.SIGTERM, "")
+    assert messages(path) == [*THOUSAND, "last"]
+    assert action(read(path)[-1]) == "log-close"
+
+
 def test_process_that_was_killed_leaves_whole_lines_and_no_closing_line(tmp_path):
     process = run(SET_UP + "handle.flush()\nprint('ready', flush=True)\nsignal.pause()", cwd=tmp_path, wait=False)
     assert process.stdout.readline() == "ready\n"

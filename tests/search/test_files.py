@@ -14,6 +14,7 @@ import threading
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zstandard
@@ -242,6 +243,37 @@ def test_file_that_is_renamed_whenever_it_is_to_be_opened_is_found_once_that_end
         assert complaint.startswith("files come and go faster than they can be listed")
     else:
         assert search(tmp_path) == (["paid"], [])
+
+
+def test_what_takes_long_to_read_is_nothing_that_moves(tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(files, "time", SimpleNamespace(monotonic=lambda: now))
+    complaints, read = [], []
+    (tmp_path / "0.log").write_bytes(written())
+    for path, _ in files.LogFiles([tmp_path], complaints.append):
+        read.append(path.name)
+        now += 60
+        if len(read) < 9:
+            (tmp_path / f"{len(read)}.log").write_bytes(written())
+
+    assert (read, complaints) == ([f"{number}.log" for number in range(9)], [])
+
+
+def test_other_files_that_come_and_go_are_of_no_matter(tmp_path, monkeypatch):
+    (tmp_path / "a.log").write_bytes(written())
+    listed = os.scandir
+
+    def scandir(folder):
+        (tmp_path / "draft.tmp").touch()
+        entries = list(listed(folder))
+        (tmp_path / "draft.tmp").unlink()
+        return entries
+
+    monkeypatch.setattr(files.os, "scandir", scandir)
+    monkeypatch.setattr(files, "_SWEEPS", 2)
+    monkeypatch.setattr(files, "_MOVING_SECONDS", -1)
+
+    assert search(tmp_path) == (["paid"], [])
 
 
 def test_named_file_that_was_renamed_is_found_under_its_new_name(tmp_path):

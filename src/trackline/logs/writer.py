@@ -129,7 +129,8 @@ class LogWriter:
         """
         Have everything written that was logged before, within a number of seconds; says whether it was.
 
-        In a signal handler that has interrupted a log call it does not wait for what cannot come before the handler returns.
+        In a signal handler that has interrupted a log call it writes itself, and does not wait where the thread is at it: that goes on
+        only when the handler has returned.
         """
         deadline = time.monotonic() + self._within(timeout)
         if self._thread is None:
@@ -144,7 +145,10 @@ class LogWriter:
         target = self._cycles + 2  # the cycle that runs now may have begun before
         while len(self._queue) or self._cycles < target:
             self._queue.wake()
-            if time.monotonic() >= deadline or not thread.is_alive() or self._queue.is_interrupted:
+            if self._queue.is_interrupted:
+                self._drain(0)
+                return not len(self._queue)
+            if time.monotonic() >= deadline or not thread.is_alive():
                 return not len(self._queue)
             time.sleep(0.002)  # and no lock or event: this is called from signal handlers
         return True
@@ -159,15 +163,17 @@ class LogWriter:
         Write what waits and a closing line, close the file, end the thread; give the number of lines that could not be written.
 
         Takes no longer than ``timeout`` seconds, also where the disk stands still: then stderr says how many lines were not written,
-        and they wait on for as long as the process lives. A line that is logged afterwards starts it all again.
+        and they wait on for as long as the process lives. A line that is logged afterwards starts it all again. In a signal handler
+        that has interrupted a log call it is as with `flush`: what is left then is written once the handler returns, and counted on
+        stderr where the process ends instead.
         """
         deadline = time.monotonic() + self._within(timeout)
         self._queue.is_served = not self.is_exiting
         self.end()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            if self._queue.is_interrupted:  # the thread writes on, and ends, once the signal handler that we are in returns
-                return len(self._queue)
+            if self._queue.is_interrupted:
+                return self._close_interrupted(deadline - time.monotonic())
             thread.join(max(deadline - time.monotonic(), 0))
             if thread.is_alive():
                 self._say_last(f"{len(self._queue)} lines were not written within {timeout:.2g} s", is_last=self.is_exiting)
@@ -178,6 +184,14 @@ class LogWriter:
             self._finish(is_written=is_written, timeout=deadline - time.monotonic())
         if self.is_exiting and not is_written and len(self._queue):  # else they are of a thread that logs on, and writes them itself
             self._say_last(f"{len(self._queue)} lines could not be written", is_last=True)
+        return len(self._queue)
+
+    def _close_interrupted(self, timeout: float) -> int:
+        is_written = self._drain(timeout if self.is_exiting else 0)
+        if self.is_exiting:
+            self._finish(is_written=is_written and not len(self._queue), timeout=0)
+            if len(self._queue):
+                self._say_last(f"{len(self._queue)} lines were not written: a signal has interrupted what they wait for", is_last=True)
         return len(self._queue)
 
     def end(self) -> None:

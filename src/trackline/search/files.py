@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import stat
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     Warn = Callable[[str], None]
 
-_MOVING_SECONDS = 5.0
+_SWEEPS, _MOVING_SECONDS = 5, 5.0
 _SKEW_SECONDS = 60.0  # between the clock that lines are stamped by and a file system's
 _LOG_FILE = re.compile(r"\.log(?:$|[.-])|\.(?:gz|zst)$").search
 
@@ -75,9 +76,9 @@ class LogFiles:
     The log files that are there, each opened once, even if they are renamed or compressed meanwhile.
 
     The list is read again after the last file, until nothing new is in it: a file that was renamed between the listing and the
-    opening, or while the directory was read, comes up under its new name. Where there is something new for five seconds on end, it
-    is said. Iterating once more gives what is new by then. Files are told apart by device, inode and their first KiB, since inodes are
-    used again. Those that were last written to before ``since`` are left out.
+    opening, or while the directory was read, comes up under its new name. Where there is something new for five seconds on end, not
+    counting those in which files are read, it is said. Iterating once more gives what is new by then. Files are told apart by device,
+    inode and their first KiB, since inodes are used again. Those that were last written to before ``since`` are left out.
     """
 
     def __init__(self, paths: Iterable[str | os.PathLike[str]], warn: Warn, *, since: datetime | None = None) -> None:
@@ -91,7 +92,7 @@ class LogFiles:
 
     def __iter__(self) -> Iterator[tuple[Path, Reader]]:
         deadline = None
-        while True:
+        for sweep in itertools.count(1):
             seen, self._is_gone = len(self._seen), False
             for path in self._listed():
                 try:
@@ -101,7 +102,9 @@ class LogFiles:
                     with path.open("rb") as file:
                         reader = self._unseen(file, path)
                         if reader is not None:
+                            before = time.monotonic()
                             yield path, reader
+                            deadline = deadline and deadline + time.monotonic() - before  # reading is not moving
                 except FileNotFoundError:
                     self._is_gone = True  # rotated since the listing: the next sweep meets it under its new name
                 except (OSError, ValueError, ImportError) as error:  # not every CPython was built with bz2 and lzma
@@ -109,8 +112,8 @@ class LogFiles:
             self._is_listed = True
             if len(self._seen) == seen and not self._is_gone:
                 break
-            deadline = deadline or time.monotonic() + _MOVING_SECONDS  # from the end of the first sweep, which may take minutes
-            if time.monotonic() > deadline:
+            deadline = deadline or time.monotonic() + _MOVING_SECONDS
+            if sweep >= _SWEEPS and time.monotonic() > deadline:
                 self._warn_once("files come and go faster than they can be listed: of the last seconds there may be more")
                 break
 
@@ -181,10 +184,13 @@ class LogFiles:
                 try:
                     mode = entry.stat().st_mode
                 except OSError as error:
-                    if isinstance(error, FileNotFoundError) and not entry.is_symlink():
-                        self._is_gone = True
-                    else:  # a link to nowhere or to itself, or a directory that gives nothing but names
+                    if entry.is_symlink():  # to nowhere or to itself
                         self.warn(entry.path, error)
+                    elif _LOG_FILE(entry.name):
+                        if isinstance(error, FileNotFoundError):
+                            self._is_gone = True
+                        else:
+                            self.warn(entry.path, error)
                     continue
                 if stat.S_ISDIR(mode):
                     waiting.append(Path(entry.path))
