@@ -62,7 +62,7 @@ function process(event) {
     }
 }
 
-// One by one: since 8.0 "@metadata" as a whole can be neither read nor deleted.
+// One by one: 7.17 deletes "@metadata" as a whole, 9 refuses to.
 function forget(event) {
     for (var i = 0; i < METADATA.length; i++) {
         event.Delete("@metadata." + METADATA[i]);

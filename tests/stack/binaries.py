@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NOT_SERVED = re.compile(r"^go: .*: reading \S+: (403|404|410) ", re.MULTILINE)
+_NOT_SERVED = re.compile(r": reading \S+: (?:403|404|410)\b|: invalid version: unknown revision")
 BUILD = Path(__file__).parent / "build"
 COLLECTOR = Path(__file__).parents[2] / "collector"
 

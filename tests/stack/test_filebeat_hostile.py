@@ -46,6 +46,10 @@ LINES = {
         b'{"@metadata":{"_id":"a","raw_index":"evil","op_type":"delete","pipeline":"p"},"message":"MARK"}',
         DOCUMENT,
     ),
+    "where else it is stored": (
+        b'{"@metadata":{"index":"evil","alias":"evil","dataset":"evil","deadlettered":true,"line":"a"},"message":"MARK"}',
+        DOCUMENT,
+    ),
     "our own names": (b'{"trackline_line":"a","trackline_file":1,"trackline_offset":{},"message":"MARK"}', DOCUMENT),
     "a service that is no name": (b'{"service.name":"../*?\\"<>|,# -A","message":"MARK"}', "logs-.._________ _a-".replace(" ", "_")),
     "a service with a long name": (b'{"service.name":"%b","message":"MARK"}' % (b"S" * 5000), "logs-" + "s" * 100 + "-"),
@@ -101,7 +105,7 @@ def test_a_foreign_line_is_stored_whatever_it_is(stored, name):
 
 def test_nothing_else_is_there(stored, prepared):
     assert len(stored) == len(LINES) + 1
-    assert prepared.http.get("/evil").status_code == 404
+    assert prepared.request("GET", "/evil*,logs-evil-*") == {}
 
 
 def test_no_part_of_a_line_that_is_stored_as_a_document_is_missing(stored):
