@@ -13,7 +13,7 @@ help:  ## this list
 demo: $(VENV)/.installed  ## three real services, ten real requests, one ID each: how it looks
 	@$(BIN)/trackline demo $(ARGS)
 
-test: $(VENV)/.installed  ## all tests, with coverage; COVERAGE=no without it, in half the time
+test: $(VENV)/.installed  ## all tests, with coverage; COVERAGE=no without it, in less time
 ifeq ($(COVERAGE),no)
 	$(BIN)/python -m pytest $(ARGS)
 else
